@@ -152,22 +152,24 @@ type decoded struct {
 	raw   int  // index into units behind the last one that was not escaped
 	text  bool // the bytes are text in the character set of names outside
 	bad   byte // a forbidden character that was not escaped, or 0
-	cut   bool // the name has more than maxUnits units; units are the first ones
+	cut   bool // the name has more than maxDecoded units; units are the first ones
 }
 
-// decode reads a name from outside into dst[:0]. It takes time in proportion to the name's length
-// and never more than maxUnits units.
+// maxDecoded bounds what is read of a name from outside: no character of a name of maxUnits units in
+// normal form C has more than four units when it comes decomposed.
+const maxDecoded = 4 * maxUnits
+
+// decode reads a name from outside into dst[:0], which may be too short for it.
 func (n *Names) decode(dst []uint16, name string) decoded {
 	d := decoded{units: dst[:0], text: true}
 	if units, ok := parseHex(d.units, name); ok {
 		d.units = units
-		d.cut = len(units) > maxUnits
+		d.cut = len(units) > maxDecoded
 		return d
 	}
 	for i := 0; i < len(name); {
-		if len(d.units) > maxUnits {
-			d.cut = true
-			return d
+		if len(d.units) > maxDecoded {
+			break
 		}
 		c := name[i]
 		if c == escapeMark {
@@ -194,7 +196,7 @@ func (n *Names) decode(dst []uint16, name string) decoded {
 		}
 		d.raw = len(d.units)
 	}
-	d.cut = len(d.units) > maxUnits
+	d.cut = len(d.units) > maxDecoded
 	return d
 }
 
@@ -234,7 +236,7 @@ func parseHex(dst []uint16, name string) ([]uint16, bool) {
 	if len(name) < len(hexMark)+4 || name[:len(hexMark)] != hexMark || len(name[len(hexMark):])%4 != 0 {
 		return nil, false
 	}
-	for s := name[len(hexMark):]; s != "" && len(dst) <= maxUnits; s = s[4:] {
+	for s := name[len(hexMark):]; s != "" && len(dst) <= maxDecoded; s = s[4:] {
 		u, ok := hexUnit(s)
 		if !ok {
 			return nil, false

@@ -109,10 +109,11 @@ const (
 func (n *Names) Parse(name string) (Name, error) {
 	var buf [maxUnits + 2]uint16
 	d := n.decode(buf[:0], name)
+	units := normalize(d.units)
 	switch {
-	case d.cut:
+	case d.cut || len(units) > maxUnits:
 		return Name{}, tooLong(name)
-	case len(d.units) == 0:
+	case len(units) == 0:
 		return Name{}, nameError(name, "empty")
 	case !d.text:
 		return Name{}, nameError(name, "not text in the character set of this mount")
@@ -121,10 +122,6 @@ func (n *Names) Parse(name string) (Name, error) {
 	}
 	if last := d.units[len(d.units)-1]; d.raw == len(d.units) && (last == '.' || last == ' ') {
 		return Name{}, nameError(name, "ends in a dot or a space")
-	}
-	units := normalize(d.units)
-	if len(units) > maxUnits {
-		return Name{}, tooLong(name)
 	}
 	if err := checkUnits(name, units); err != nil {
 		return Name{}, err
