@@ -38,7 +38,8 @@ func (c *charset) decode(b []byte) (r rune, n int) {
 		return r, 1
 	}
 	for n := 2; n <= min(maxCharBytes, len(b)); n++ {
-		out, err := c.multi.NewDecoder().Bytes(b[:n])
+		// A copy, as what goes to an interface is allocated: callers without such characters save it.
+		out, err := c.multi.NewDecoder().Bytes(append([]byte(nil), b[:n]...))
 		if err != nil {
 			continue
 		}

@@ -51,7 +51,7 @@ func appendHex(dst []byte, u uint16) []byte {
 	return append(dst, hexDigits[u>>12], hexDigits[u>>8&15], hexDigits[u>>4&15], hexDigits[u&15])
 }
 
-// show is the text of a name for the kernel. Fold and Parse accept it.
+// show is the text of a name for the kernel. Its key by Fold is that of visible(units).
 func (n *Names) show(units []uint16) string {
 	var buf [maxShown + 3*maxUnits]byte
 	out := buf[:0]
@@ -86,7 +86,7 @@ func (n *Names) show(units []uint16) string {
 		return string(out)
 	}
 	out = append(out[:0], hexMark...)
-	for _, u := range units {
+	for _, u := range n.visible(units) {
 		out = appendHex(out, u)
 	}
 	return string(out)
@@ -100,7 +100,7 @@ func (n *Names) appendRune(dst []byte, r rune) ([]byte, bool) {
 	return n.io.appendRune(dst, r)
 }
 
-// appendUnknown appends what stands for a character that the iocharset does not have. The question
+// appendUnknown appends what stands for a character that the iocharset does not have. A question
 // mark cannot be turned back; visible sees to it that names are compared as they are shown.
 func (n *Names) appendUnknown(dst []byte, units []uint16) []byte {
 	if !n.uniXlate {

@@ -31,13 +31,11 @@ func upperRune(r rune) rune {
 // foldUnits is the comparison key of a name: Unicode normal form C, and upper case unless exact.
 // A lone surrogate is kept, encoded like a character of its own, so that keys differ where names do.
 func foldUnits(units []uint16, exact bool) string {
-	var buf [256]byte
+	var buf [maxUnits]byte
 	key := buf[:0]
-	ascii := true
 	for _, u := range units {
 		if u >= utf8.RuneSelf {
-			ascii = false
-			break
+			return foldText(units, exact)
 		}
 		c := byte(u)
 		if !exact && 'a' <= c && c <= 'z' {
@@ -45,17 +43,20 @@ func foldUnits(units []uint16, exact bool) string {
 		}
 		key = append(key, c)
 	}
-	if ascii {
-		return string(key)
-	}
-	text := appendUnits(key[:0], units)
+	return string(key)
+}
+
+// foldText is foldUnits for names that are not ASCII.
+func foldText(units []uint16, exact bool) string {
+	text := appendUnits(make([]byte, 0, 3*len(units)), units)
 	if norm.NFC.QuickSpan(text) != len(text) {
 		text = norm.NFC.Bytes(text)
 	}
 	if exact {
 		return string(text)
 	}
-	out := make([]byte, 0, len(text)+8)
+	var buf [3 * maxUnits]byte
+	out := buf[:0]
 	for len(text) > 0 {
 		r, n := utf8.DecodeRune(text)
 		if r == utf8.RuneError && n == 1 { // a byte of a surrogate

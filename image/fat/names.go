@@ -153,8 +153,7 @@ func normalize(units []uint16) []uint16 {
 	if ascii {
 		return units
 	}
-	var buf [3 * (maxUnits + 2)]byte
-	text := appendUnits(buf[:0], units)
+	text := appendUnits(make([]byte, 0, 3*len(units)), units)
 	if norm.NFC.QuickSpan(text) == len(text) {
 		return units
 	}
@@ -240,7 +239,7 @@ func (n *Names) Fold(name string) string {
 		// 0xff is in no key of units.
 		return "\xff" + name
 	}
-	return foldUnits(d.units, n.exactCase)
+	return foldUnits(n.visible(d.units), n.exactCase)
 }
 
 // foldASCII is Fold for names without escapes; it does not allocate when the name is its own key.
@@ -276,5 +275,5 @@ func (n *Names) FoldUnits(units []uint16) string {
 // turns it back into the same units if they are in normal form C and Parse would let them be
 // created; Fold finds it always.
 func (n *Names) ShowLong(units []uint16) string {
-	return n.show(n.visible(units))
+	return n.show(units)
 }

@@ -46,7 +46,7 @@ func (n *Names) shortText(short [11]byte, lowerBase, lowerExt bool) string {
 	if len(units) == 0 {
 		units = append(units, ' ') // an entry without a name is shown as an escaped space
 	}
-	return n.show(n.visible(units))
+	return n.show(units)
 }
 
 // appendShort appends one part of a short name, without the spaces that pad it, as UTF-16.
