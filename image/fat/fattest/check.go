@@ -21,7 +21,7 @@ func Check(src Source) (*Report, error) {
 	if v.fat, err = v.readFAT(v.Active); err != nil {
 		return nil, err
 	}
-	c := &checker{r: r, v: v, owner: make([]int32, len(v.fat)), dirs: map[uint32][]*File{}, firsts: map[uint32]*File{}}
+	c := &checker{r: r, v: v, owner: make([]int32, len(v.fat)), dirs: map[uint32][]*File{}, firsts: map[uint32]*File{}, names: map[uint32]int{}}
 	if err := c.walk(); err != nil {
 		return nil, err
 	}
@@ -38,7 +38,8 @@ type checker struct {
 	v      *Volume
 	owner  []int32 // of each cluster: 1 + index into r.Files, -1 for the root directory, 0 for nobody
 	dirs   map[uint32][]*File
-	firsts map[uint32]*File // first file entry of each first cluster
+	firsts map[uint32]*File // first entry of each first cluster
+	names  map[uint32]int   // further entries of it
 }
 
 // chain follows a chain for as long as it holds and takes its clusters for the owner. A chain that
@@ -169,7 +170,7 @@ func (c *checker) take(f *File, owner int32) bool {
 		// The same chain from its start: one file that has two names, unless there are more of
 		// them or one is a directory. The sizes may differ as long as the chain covers both.
 		f.Extents, f.Chain = other.Extents, other.Chain
-		if other.IsDir != f.IsDir || c.r.names(f.First) > 2 {
+		if c.names[f.First]++; other.IsDir != f.IsDir || c.names[f.First] > 1 {
 			c.r.add(CrossLink, f.Path, f.First, "starts where %q does", other.Path)
 		} else {
 			c.r.add(DoubleName, f.Path, f.First, "is %q", other.Path)
@@ -184,17 +185,6 @@ func (c *checker) take(f *File, owner int32) bool {
 		c.length(f, need)
 	}
 	return f.Chain > 0
-}
-
-// names counts the entries seen so far whose chain starts at a cluster.
-func (r *Report) names(first uint32) int {
-	n := 0
-	for _, f := range r.Files {
-		if f.First == first {
-			n++
-		}
-	}
-	return n
 }
 
 // length compares the chain of a file with its size.

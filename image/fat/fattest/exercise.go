@@ -1,0 +1,174 @@
+package fattest
+
+import (
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Config is a run of the exerciser.
+type Config struct {
+	Seed    uint64
+	Ops     int // how many operations, remounts not counted
+	Remount int // remount after every so many; 0 only at the end
+	Traits  Traits
+	// New makes a target with an empty volume.
+	New func() (Target, error)
+	// Deep is a further check of the volume at each remount, such as fsck.fat; it may be nil.
+	Deep func(Source) error
+	// Shrink is how long a failing list of operations may be replayed to make it shorter.
+	Shrink time.Duration
+}
+
+// Failure is a difference between a target and the model.
+type Failure struct {
+	Seed uint64
+	Ops  []Op // ends with the one that failed
+	Err  error
+	From int // length of Ops before it was shrunk
+}
+
+func (f *Failure) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d: operation %d: %v", f.Seed, f.From, f.Err)
+	const show = 200
+	fmt.Fprintf(&b, "\n%d operations lead there:", len(f.Ops))
+	for i, op := range f.Ops {
+		if skip := len(f.Ops) - show; skip > 0 && i == 0 {
+			fmt.Fprintf(&b, "\n\t… %d more", skip)
+		} else if i >= skip {
+			fmt.Fprintf(&b, "\n\t%v,", op)
+		}
+	}
+	return b.String()
+}
+
+// Exercise makes random operations, runs them on a target and compares each with the model.
+// The error is a *Failure unless there was no target.
+func Exercise(cfg Config) error {
+	r, err := newRunner(cfg)
+	if err != nil {
+		return err
+	}
+	g := newGenerator(cfg.Seed, r.m)
+	var ops []Op
+	run := func(op Op) error {
+		ops = append(ops, op)
+		return r.step(op)
+	}
+	for i := 1; i <= cfg.Ops && err == nil; i++ {
+		err = run(g.next())
+		if err == nil && (i == cfg.Ops || cfg.Remount > 0 && i%cfg.Remount == 0) {
+			err = run(Op{Kind: OpRemount})
+		}
+	}
+	r.t.Close()
+	if err == nil {
+		return nil
+	}
+	f := &Failure{Seed: cfg.Seed, Ops: ops, Err: err, From: len(ops)}
+	f.shrink(cfg)
+	return f
+}
+
+// Replay runs a list of operations as Exercise runs the ones that it makes.
+func Replay(cfg Config, ops []Op) error {
+	r, err := newRunner(cfg)
+	if err != nil {
+		return err
+	}
+	defer r.t.Close()
+	for i, op := range ops {
+		if err := r.step(op); err != nil {
+			return &Failure{Seed: cfg.Seed, Ops: ops[:i+1], Err: err, From: i + 1}
+		}
+	}
+	return nil
+}
+
+// runner runs operations on a model and a target side by side.
+type runner struct {
+	cfg Config
+	m   *Model
+	t   Target
+	now time.Time // of a target whose clock is ours
+}
+
+func newRunner(cfg Config) (*runner, error) {
+	t, err := cfg.New()
+	if err != nil {
+		return nil, err
+	}
+	return &runner{cfg: cfg, m: NewModel(cfg.Traits), t: t, now: time.Date(2024, 2, 28, 23, 0, 0, 0, time.UTC)}, nil
+}
+
+// step runs one operation. A panic of the target is a failure like any other.
+func (r *runner) step(op Op) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v: panic: %v\n%s", op, p, debug.Stack())
+		}
+	}()
+	if op.Kind == OpRemount {
+		if err := r.remount(); err != nil {
+			return fmt.Errorf("%v: %w", op, err)
+		}
+		return nil
+	}
+	w := r.m.expect(op)
+	got, lo, hi := r.do(op)
+	err = w.compare(op, got, r.t.Free)
+	if err != nil && got.Err == syscall.ENOSPC && r.m.LateClose {
+		// What an earlier close frees may have come just now. Nothing has changed: once more.
+		got, lo, hi = r.do(op)
+		err = w.compare(op, got, r.t.Free)
+	}
+	if err != nil {
+		return fmt.Errorf("%v: %w", op, err)
+	}
+	if got.Err == 0 && w.apply != nil {
+		w.apply(got, lo, hi)
+	}
+	return nil
+}
+
+// do runs the operation and says between which times it ran.
+func (r *runner) do(op Op) (got Result, lo, hi time.Time) {
+	if c, ok := r.t.(Clocked); ok {
+		r.now = r.now.Add(700 * time.Millisecond)
+		c.SetNow(r.now)
+		return r.t.Do(op), r.now, r.now
+	}
+	lo = time.Now()
+	got = r.t.Do(op)
+	return got, lo, time.Now()
+}
+
+// remount unmounts, compares the volume with the model, and mounts again.
+func (r *runner) remount() error {
+	r.m.closeAll()
+	src, err := r.t.Unmount()
+	if err != nil {
+		return fmt.Errorf("unmount: %w", err)
+	}
+	if src != nil {
+		report, err := Check(src)
+		if err != nil {
+			return fmt.Errorf("after the unmount: %w", err)
+		}
+		if err := r.m.verify(report); err != nil {
+			return fmt.Errorf("after the unmount: %w", err)
+		}
+		if r.cfg.Deep != nil {
+			if err := r.cfg.Deep(src); err != nil {
+				return fmt.Errorf("after the unmount: %w", err)
+			}
+		}
+	}
+	if err := r.t.Mount(); err != nil {
+		return fmt.Errorf("mount: %w", err)
+	}
+	return nil
+}
