@@ -1,0 +1,354 @@
+package fat
+
+import (
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+)
+
+// dir is the directory half of a Node. Its contents are read whole on first use, kept as they are
+// on disk with all changes of memory applied, and indexed by folded name.
+type dir struct {
+	kids map[int32]*Node // nodes in memory by the slot of their short entry; guarded by v.meta
+
+	pins   atomic.Int32 // operations that need the contents in memory
+	loadMu sync.Mutex   // one reader of the contents at a time; taken before v.meta
+
+	// Guarded by v.meta. Meaningful only while loaded.
+	loaded  bool
+	used    bool   // since the last look of the evictor
+	inPlan  bool   // the commit under way writes what memory already holds
+	data    []byte // all slots
+	tail    int32  // slots from here on were never used
+	garbage bool   // those slots are not all zero, as some formatters leave them
+	live    int32  // entries that a listing shows
+	label   int32  // slot of the volume label, or -1
+	index   map[uint64]int32
+	more    map[uint64][]int32 // further slots for a hash; only damaged directories have them
+	holes   []hole             // free slots below tail
+
+	// What the open epoch changed.
+	edits   map[int32][]edit
+	removed map[string]removedName // names that went, by key
+	freed   map[int32]int32        // slots, by the first, that become free once the removal is on the medium
+	// goneShort holds the 8.3 names that the open epoch removed: the medium still has them.
+	goneShort map[[11]byte]bool
+}
+
+// A hole is a run of free slots.
+type hole struct{ at, n int32 }
+
+// removedName remembers a name that the open epoch removed: the medium still has it, so the name
+// can come back in this epoch only at the same slots.
+type removedName struct {
+	slot, longs int32
+	shown       string
+}
+
+func newDir() *dir {
+	return &dir{kids: make(map[int32]*Node)}
+}
+
+func (d *dir) slots() int32 { return int32(len(d.data) / slotSize) }
+
+func (d *dir) slot(i int32) []byte {
+	return d.data[int(i)*slotSize : int(i+1)*slotSize : int(i+1)*slotSize]
+}
+
+// busy reports whether the contents must stay in memory.
+func (d *dir) busy() bool {
+	return len(d.edits) > 0 || d.inPlan || d.pins.Load() > 0
+}
+
+// maxDirClusters is the number of clusters of the largest directory.
+func maxDirClusters(g *Geometry) uint32 {
+	return uint32(max(1, maxSlots*slotSize>>g.ClusterShift))
+}
+
+// pin brings the contents of directory n into memory and keeps them there until unpin. The caller
+// holds no lock of the volume.
+func (v *Volume) pin(n *Node) error {
+	d := n.dir
+	if d == nil {
+		return ErrNotDir
+	}
+	d.pins.Add(1)
+	v.meta.RLock()
+	loaded := d.loaded
+	v.meta.RUnlock()
+	if loaded {
+		return nil
+	}
+	d.loadMu.Lock()
+	defer d.loadMu.Unlock()
+	v.meta.RLock()
+	loaded = d.loaded
+	ch := n.chain
+	v.meta.RUnlock()
+	if loaded {
+		return nil
+	}
+	data, err := v.readDirData(ch)
+	if err != nil {
+		d.pins.Add(-1)
+		return v.note(err)
+	}
+	v.meta.Lock()
+	d.data = data
+	d.parse(v, n.id == rootID)
+	d.loaded = true
+	v.dirBytes += int64(len(data))
+	v.loadedDirs = append(v.loadedDirs, n)
+	v.evictDirs()
+	v.meta.Unlock()
+	return nil
+}
+
+func (v *Volume) unpin(n *Node) { n.dir.pins.Add(-1) }
+
+// readDirData reads all slots of a directory: the fixed root for a nil chain.
+func (v *Volume) readDirData(ch *chain) ([]byte, error) {
+	if ch == nil {
+		data := make([]byte, v.geo.RootEntries*slotSize)
+		if _, err := v.dev.ReadAt(data, v.geo.RootStart); err != nil {
+			return nil, fmt.Errorf("read root directory: %w", err)
+		}
+		return data, nil
+	}
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	limit := maxDirClusters(v.geo)
+	if err := ch.extend(v.tab, limit+1); err != nil {
+		return nil, fmt.Errorf("read directory: %w", err)
+	}
+	if ch.length > limit {
+		return nil, fmt.Errorf("read directory: %w: more than %d clusters, expected at most %d slots", ErrCorrupt, limit, maxSlots)
+	}
+	data := make([]byte, int64(ch.length)<<v.geo.ClusterShift)
+	for i := uint32(0); i < ch.length; {
+		c, n, err := ch.find(v.tab, i, ch.length-i)
+		if err != nil {
+			return nil, err
+		}
+		part := data[int64(i)<<v.geo.ClusterShift : int64(i+n)<<v.geo.ClusterShift]
+		if _, err := v.dev.ReadAt(part, v.clusterOffset(c)); err != nil {
+			return nil, fmt.Errorf("read directory at cluster %d: %w", c, err)
+		}
+		i += n
+	}
+	// Clusters larger than the largest directory have room that no slot number reaches.
+	return data[:min(len(data), maxSlots*slotSize)], nil
+}
+
+// parse builds the index over d.data.
+func (d *dir) parse(v *Volume, root bool) {
+	n := d.slots()
+	d.tail, d.live, d.label, d.garbage = n, 0, -1, false
+	d.index, d.more = make(map[uint64]int32), nil
+	d.holes = nil
+	d.edits = make(map[int32][]edit)
+	d.forgetRemoved()
+	var lp LongParser
+	next := int32(0) // first slot that is not accounted for
+	for i := int32(0); i < n; i++ {
+		s := d.slot(i)
+		if s[0] == slotEnd {
+			d.tail = i
+			break
+		}
+		if s[0] == slotDeleted {
+			lp.Reset()
+			continue
+		}
+		if slotIsLong(s) {
+			lp.Slot(s)
+			continue
+		}
+		start := i
+		units, slots, ok := lp.Take(shortOf(s))
+		if ok {
+			start -= int32(slots)
+		}
+		d.addHole(next, start-next)
+		next = i + 1
+		switch {
+		case !root && i < 2 && slotIsDot(s):
+		case slotIsLabel(s):
+			if root && d.label < 0 {
+				d.label = i
+			}
+		default:
+			if Attributes(s[11])&AttrVolumeID != 0 {
+				break // neither a label nor a file: no reader shows it
+			}
+			d.live++
+			if ok {
+				d.addKey(v, v.names.FoldUnits(units), i)
+			}
+			d.addKey(v, d.shortKey(v, i), i)
+		}
+	}
+	if next < d.tail {
+		// Nothing but free slots and stray long-name slots up to the end.
+		d.addHole(next, d.tail-next)
+	}
+	for _, b := range d.data[int(d.tail)*slotSize:] {
+		if b != 0 {
+			d.garbage = true
+			break
+		}
+	}
+}
+
+func (d *dir) addHole(at, n int32) {
+	if n > 0 {
+		d.holes = append(d.holes, hole{at, n})
+	}
+}
+
+func (d *dir) shortKey(v *Volume, i int32) string {
+	return v.names.Fold(v.names.ShowShort(shortOf(d.slot(i)), 0))
+}
+
+func hashKey(v *Volume, key string) uint64 { return maphash.String(v.seed, key) }
+
+func (d *dir) addKey(v *Volume, key string, i int32) {
+	h := hashKey(v, key)
+	old, ok := d.index[h]
+	if !ok {
+		d.index[h] = i
+		return
+	}
+	if old == i {
+		return
+	}
+	if d.more == nil {
+		d.more = make(map[uint64][]int32)
+	}
+	d.more[h] = append(d.more[h], i)
+}
+
+func (d *dir) dropKey(v *Volume, key string, i int32) {
+	h := hashKey(v, key)
+	rest := d.more[h]
+	if d.index[h] == i {
+		if len(rest) == 0 {
+			delete(d.index, h)
+			return
+		}
+		d.index[h] = rest[0]
+		rest = rest[1:]
+	} else {
+		for k, s := range rest {
+			if s == i {
+				rest = append(rest[:k:k], rest[k+1:]...)
+				break
+			}
+		}
+	}
+	if len(rest) == 0 {
+		delete(d.more, h)
+	} else {
+		d.more[h] = rest
+	}
+}
+
+// find returns the slot of the short entry whose long or short name has the key, or -1.
+func (d *dir) find(v *Volume, key string) int32 {
+	h := hashKey(v, key)
+	i, ok := d.index[h]
+	if !ok {
+		return -1
+	}
+	if d.matches(v, i, key) {
+		return i
+	}
+	for _, i := range d.more[h] {
+		if d.matches(v, i, key) {
+			return i
+		}
+	}
+	return -1
+}
+
+func (d *dir) matches(v *Volume, i int32, key string) bool {
+	if units, _ := d.long(i); units != nil && v.names.FoldUnits(units) == key {
+		return true
+	}
+	return d.shortKey(v, i) == key
+}
+
+// long returns the long name of the short entry at slot i and the number of slots before i that
+// hold it; nil and 0 when it has none.
+func (d *dir) long(i int32) ([]uint16, int32) {
+	short := shortOf(d.slot(i))
+	sum := ShortChecksum(short)
+	for n := int32(1); n <= 20 && n <= i; n++ {
+		s := d.slot(i - n)
+		if slotIsFree(s) || !slotIsLong(s) || s[13] != sum || int32(s[0]&0x3f) != n {
+			break
+		}
+		if s[0]&0x40 == 0 {
+			continue
+		}
+		var lp LongParser
+		for k := i - n; k < i; k++ {
+			lp.Slot(d.slot(k))
+		}
+		units, slots, ok := lp.Take(short)
+		if !ok {
+			break
+		}
+		return units, int32(slots)
+	}
+	return nil, 0
+}
+
+// shown is the name of the entry at slot i as applications see it.
+func (d *dir) shown(v *Volume, i int32) string {
+	if units, _ := d.long(i); units != nil {
+		return v.names.ShowLong(units)
+	}
+	s := d.slot(i)
+	return v.names.ShowShort(shortOf(s), s[12])
+}
+
+// evictDirs forgets contents that nobody needs until they fit the cache. The caller holds v.meta.
+func (v *Volume) evictDirs() {
+	for tries := 2 * len(v.loadedDirs); v.dirBytes > v.opt.CacheBytes/dirCost && tries > 0; tries-- {
+		n := v.loadedDirs[0]
+		v.loadedDirs = v.loadedDirs[1:]
+		if !n.dir.loaded {
+			continue
+		}
+		if n.dir.used || n.dir.busy() {
+			n.dir.used = false
+			v.loadedDirs = append(v.loadedDirs, n)
+			continue
+		}
+		v.evict(n)
+	}
+}
+
+// dirCost is the memory that a directory takes, with its index, as a multiple of its bytes on disk;
+// half of the cache is for directories.
+const dirCost = 4
+
+// evict forgets the contents of n, which are not busy. The caller holds v.meta.
+func (v *Volume) evict(n *Node) {
+	d := n.dir
+	if !d.loaded {
+		return
+	}
+	v.dirBytes -= int64(len(d.data))
+	d.loaded, d.data, d.index, d.more, d.holes = false, nil, nil, nil, nil
+	d.edits, d.removed, d.freed, d.goneShort = nil, nil, nil, nil
+}
+
+// forgetRemoved begins an epoch in which no name was removed yet.
+func (d *dir) forgetRemoved() {
+	d.removed = make(map[string]removedName)
+	d.freed = make(map[int32]int32)
+	d.goneShort = make(map[[11]byte]bool)
+}

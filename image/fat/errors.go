@@ -1,0 +1,35 @@
+package fat
+
+import (
+	"errors"
+	iofs "io/fs"
+)
+
+// Errors of the engine. They reach callers wrapped with the operation and the place; compare with
+// errors.Is. What the device reports travels up wrapped as well, whatever it is.
+var (
+	// ErrNotExist is returned when a name is not in a directory.
+	ErrNotExist = iofs.ErrNotExist
+	// ErrExist is returned when a name, in any spelling, is in the directory already.
+	ErrExist = iofs.ErrExist
+	// ErrClosed is returned by every call after Volume.Close.
+	ErrClosed = iofs.ErrClosed
+	// ErrNotDir is returned when a directory is needed and the node is a file.
+	ErrNotDir = errors.New("not a directory")
+	// ErrIsDir is returned when a file is needed and the node is a directory.
+	ErrIsDir = errors.New("is a directory")
+	// ErrNotEmpty is returned when a directory that holds entries is removed or replaced.
+	ErrNotEmpty = errors.New("directory not empty")
+	// ErrNoSpace is returned when there is no free cluster, or no free slot in a directory that
+	// cannot grow (a fixed root, or 65 536 slots).
+	ErrNoSpace = errors.New("no space left on volume")
+	// ErrTooBig is returned when a file would grow beyond MaxFileSize.
+	ErrTooBig = errors.New("file too large for FAT")
+	// ErrReadOnly is returned by changes of a volume that is open for reading only, or that
+	// became so because damage was found.
+	ErrReadOnly = errors.New("volume is read-only")
+	// ErrInvalid is returned for an argument that no volume could satisfy.
+	ErrInvalid = errors.New("invalid argument")
+	// ErrLoop is returned when a directory would be moved into itself.
+	ErrLoop = errors.New("directory cannot be moved into itself")
+)

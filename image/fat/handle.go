@@ -1,0 +1,105 @@
+package fat
+
+import (
+	"fmt"
+	"math"
+	"sync/atomic"
+)
+
+// A Handle is an open file. It keeps an unlinked file alive, and reports failures of the background
+// once to whoever holds it.
+type Handle struct {
+	n      *Node
+	seen   atomic.Uint64 // last failure that was reported here
+	closed atomic.Bool
+}
+
+// Open returns a handle on file n, which the caller holds a reference of.
+func (n *Node) Open() *Handle {
+	h := &Handle{n: n}
+	seq := n.v.failures.newest()
+	h.seen.Store(seq)
+	n.v.meta.Lock()
+	n.opens++
+	n.v.meta.Unlock()
+	return h
+}
+
+// Node is the file.
+func (h *Handle) Node() *Node { return h.n }
+
+// ReadAt is Node.ReadAt.
+func (h *Handle) ReadAt(p []byte, off int64) (int, error) { return h.n.ReadAt(p, off) }
+
+// WriteAt is Node.WriteAt.
+func (h *Handle) WriteAt(p []byte, off int64) (int, error) { return h.n.WriteAt(p, off) }
+
+// Append is Node.Append.
+func (h *Handle) Append(p []byte) (int, int64, error) { return h.n.Append(p) }
+
+// Sync is Node.Sync. It also returns a failure of the background that this handle has not reported.
+func (h *Handle) Sync() error {
+	err := h.n.Sync()
+	if late := h.pending(); err == nil && late != nil {
+		err = fmt.Errorf("fsync: %w", late)
+	}
+	return err
+}
+
+// Flush is called for each close(2) of a descriptor. It returns a failure of the background that
+// this handle has not reported. Changes reach the medium soon after; under Options.Flush and Sync,
+// before it returns.
+func (h *Handle) Flush() error {
+	v := h.n.v
+	if err := h.pending(); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	if !v.opt.Flush && !v.opt.Sync {
+		return nil
+	}
+	return h.n.Sync()
+}
+
+func (h *Handle) pending() error {
+	seq, err := h.n.v.failures.since(h.seen.Load())
+	if err != nil {
+		h.seen.Store(seq)
+	}
+	return err
+}
+
+// Close ends the handle. The last one of an unlinked file frees the file, the last one of any gives
+// back clusters beyond the size.
+func (h *Handle) Close() {
+	if h.closed.Swap(true) {
+		return
+	}
+	n := h.n
+	v := n.v
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	v.tab.closeWindow(&n.win)
+	v.meta.RLock()
+	last := n.unlinked && n.opens == 1
+	v.meta.RUnlock()
+	if last {
+		// Freeing needs the whole chain; what cannot be read stays allocated.
+		n.chain.mu.Lock()
+		_ = n.chain.extend(v.tab, math.MaxUint32)
+		n.chain.mu.Unlock()
+	}
+	v.meta.Lock()
+	defer v.meta.Unlock()
+	if n.opens--; n.opens > 0 {
+		return
+	}
+	switch _, orphan := v.orphans[n]; {
+	case orphan:
+		v.free(n)
+	case n.kept > 0:
+		n.kept = 0
+		v.epoch.trims = append(v.epoch.trims, n)
+		v.changed()
+	}
+	v.drop(n)
+}

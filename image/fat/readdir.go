@@ -1,0 +1,134 @@
+package fat
+
+import "fmt"
+
+// An Entry is one name of a directory, as a listing shows it.
+type Entry struct {
+	Name   string
+	IsDir  bool
+	Ino    uint64
+	Cookie uint64 // where a listing goes on after this entry
+
+	v     *Volume
+	slot  int32
+	short [11]byte
+}
+
+// Short is the plain 8.3 form of the name.
+func (e *Entry) Short() string { return e.v.names.ShortText(e.short) }
+
+// ReadDir calls fn for the entries of dir after cookie, in the order of their slots and without "."
+// and "..", until fn returns false. A cookie stays good while entries come and go: it is a place. The
+// listing is complete, or there is an error. fn must not call the volume.
+func (v *Volume) ReadDir(dir *Node, cookie uint64, fn func(e *Entry) bool) error {
+	if err := v.enter(); err != nil {
+		return fmt.Errorf("readdir: %w", err)
+	}
+	defer v.leave()
+	if err := v.pin(dir); err != nil {
+		return fmt.Errorf("readdir: %w", err)
+	}
+	defer v.unpin(dir)
+	v.access(dir)
+	v.meta.RLock()
+	defer v.meta.RUnlock()
+	d := dir.dir
+	var lp LongParser
+	for i := int32(min(cookie, maxSlots)); i < d.tail && i < d.slots(); i++ {
+		s := d.slot(i)
+		switch {
+		case s[0] == slotEnd:
+			return nil
+		case s[0] == slotDeleted:
+			lp.Reset()
+			continue
+		case slotIsLong(s):
+			lp.Slot(s)
+			continue
+		}
+		units, _, ok := lp.Take(shortOf(s))
+		if dir.id != rootID && i < 2 && slotIsDot(s) || Attributes(s[11])&AttrVolumeID != 0 {
+			continue
+		}
+		e := &Entry{v: v, slot: i, short: shortOf(s), Cookie: uint64(i) + 1,
+			IsDir: Attributes(s[11])&AttrDirectory != 0}
+		if ok {
+			e.Name = v.names.ShowLong(units)
+		} else {
+			e.Name = v.names.ShowShort(e.short, s[12])
+		}
+		if n := d.kids[i]; n != nil {
+			e.Ino = n.ino
+		} else if e.Ino = v.inoAt(dir, i); v.inos[e.Ino] != nil {
+			e.Ino |= firstPlaceless >> 1 // a node that moved away still bears the number
+		}
+		if !fn(e) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// EntryNode returns the node of an entry that ReadDir showed, with one more reference, or ErrNotExist
+// when it went meanwhile.
+func (v *Volume) EntryNode(dir *Node, e *Entry) (*Node, error) {
+	if err := v.enter(); err != nil {
+		return nil, fmt.Errorf("lookup %q: %w", e.Name, err)
+	}
+	defer v.leave()
+	if err := v.pin(dir); err != nil {
+		return nil, fmt.Errorf("lookup %q: %w", e.Name, err)
+	}
+	defer v.unpin(dir)
+	v.meta.Lock()
+	defer v.meta.Unlock()
+	d := dir.dir
+	if e.slot >= d.tail || e.slot >= d.slots() || shortOf(d.slot(e.slot)) != e.short || d.shown(v, e.slot) != e.Name {
+		return nil, fmt.Errorf("lookup %q: %w", e.Name, ErrNotExist)
+	}
+	n, err := v.instantiate(dir, e.slot)
+	if err != nil {
+		return nil, fmt.Errorf("lookup %q: %w", e.Name, err)
+	}
+	return n, nil
+}
+
+// Parent is the directory that holds dir; the root is its own. No reference is taken.
+func (v *Volume) Parent(dir *Node) *Node {
+	v.meta.RLock()
+	defer v.meta.RUnlock()
+	if dir.parent == nil {
+		return dir
+	}
+	return dir.parent
+}
+
+// Names returns the name of n as listings show it, and its plain 8.3 form. Both are empty for the
+// root and for what was unlinked.
+func (n *Node) Names() (long, short string, err error) {
+	v := n.v
+	if err := v.enter(); err != nil {
+		return "", "", fmt.Errorf("names: %w", err)
+	}
+	defer v.leave()
+	for try := 0; try < maxTries; try++ {
+		p := v.Parent(n)
+		if p == n {
+			return "", "", nil
+		}
+		if err := v.pin(p); err != nil {
+			return "", "", fmt.Errorf("names: %w", err)
+		}
+		v.meta.RLock()
+		same, slot := n.parent == p, n.slot
+		if same && slot >= 0 {
+			long, short = p.dir.shown(v, slot), v.names.ShortText(shortOf(p.dir.slot(slot)))
+		}
+		v.meta.RUnlock()
+		v.unpin(p)
+		if same {
+			return long, short, nil
+		}
+	}
+	return "", "", fmt.Errorf("names: %w", ErrNotExist)
+}

@@ -1,0 +1,326 @@
+package fat
+
+import (
+	"errors"
+	"fmt"
+)
+
+// RenameFlags change what Rename does, as those of renameat2(2).
+type RenameFlags uint8
+
+const (
+	// RenameNoReplace fails with ErrExist where the new name is taken.
+	RenameNoReplace RenameFlags = 1 << iota
+	// RenameExchange swaps two files or directories, which must both exist.
+	RenameExchange
+)
+
+// Rename gives the file or directory oldName in oldDir the name newName in newDir. What had that name
+// is replaced; at every instant the medium has either the old or the new one there.
+func (v *Volume) Rename(oldDir *Node, oldName string, newDir *Node, newName string, flags RenameFlags) error {
+	err := v.rename(oldDir, oldName, newDir, newName, flags)
+	if err != nil {
+		return fmt.Errorf("rename %q to %q: %w", oldName, newName, err)
+	}
+	return nil
+}
+
+// A move is a rename with everything looked up.
+type move struct {
+	v        *Volume
+	from, to *Node // directories
+	src, dst *Node // dst is nil when the new name is free
+	name     Name  // the new one; not for an exchange
+}
+
+func (v *Volume) rename(oldDir *Node, oldName string, newDir *Node, newName string, flags RenameFlags) error {
+	if err := v.enterWrite(); err != nil {
+		return err
+	}
+	defer v.leave()
+	if flags&^(RenameNoReplace|RenameExchange) != 0 || flags == RenameNoReplace|RenameExchange {
+		return ErrInvalid
+	}
+	for try := 0; try < maxTries; try++ {
+		stale, err := v.tryRename(oldDir, oldName, newDir, newName, flags)
+		if !stale || err != nil {
+			return v.settleDir(err)
+		}
+	}
+	return fmt.Errorf("names kept changing: %w", ErrNotExist)
+}
+
+// tryRename looks both names up, and does the rename unless they mean something else by then.
+func (v *Volume) tryRename(oldDir *Node, oldName string, newDir *Node, newName string, flags RenameFlags) (stale bool, err error) {
+	src, _, err := v.lookup(oldDir, oldName)
+	if err != nil {
+		return false, err
+	}
+	defer src.Release(1)
+	dst, _, err := v.lookup(newDir, newName)
+	if err != nil && !errors.Is(err, ErrNotExist) {
+		return false, err
+	}
+	if dst != nil {
+		defer dst.Release(1)
+	}
+	m := &move{v: v, from: oldDir, to: newDir, src: src, dst: dst}
+	switch {
+	case flags&RenameExchange != 0 && dst == nil:
+		return false, ErrNotExist
+	case flags&RenameNoReplace != 0 && dst != nil:
+		return false, ErrExist
+	case flags&RenameExchange == 0:
+		if m.name, err = v.names.Parse(newName); err != nil {
+			return false, err
+		}
+	}
+	do := m.plain
+	switch {
+	case dst == src && flags&RenameExchange != 0:
+		return false, nil
+	case dst == src:
+		do = m.respell
+	case flags&RenameExchange != 0:
+		do = m.exchange
+	case dst != nil:
+		do = m.replace
+	}
+	work := func() error {
+		return v.edit(newDir, func() error {
+			if !m.current(oldName, newName) {
+				stale = true
+				return nil
+			}
+			if m.loops(flags) {
+				return ErrLoop
+			}
+			return do()
+		})
+	}
+	// Everything the change touches has to be in memory before it begins.
+	for _, n := range []*Node{oldDir, src, dst} {
+		if n != nil && n.dir != nil {
+			if err := v.pin(n); err != nil {
+				return false, err
+			}
+			defer v.unpin(n)
+		}
+	}
+	if dst != nil && dst != src && flags&RenameExchange == 0 {
+		return stale, v.withVictim(dst, work)
+	}
+	err = work()
+	return stale, err
+}
+
+// current reports whether the names still mean what was looked up. The caller holds v.meta.
+func (m *move) current(oldName, newName string) bool {
+	v := m.v
+	if m.src.parent != m.from || m.from.dir.find(v, v.names.Fold(oldName)) != m.src.slot || m.src.slot < 0 || m.from.unlinked {
+		return false
+	}
+	slot := m.to.dir.find(v, v.names.Fold(newName))
+	if m.dst == nil {
+		return slot < 0
+	}
+	return m.dst.parent == m.to && slot == m.dst.slot && slot >= 0
+}
+
+// loops reports whether a directory would end up inside itself.
+func (m *move) loops(flags RenameFlags) bool {
+	if m.src.dir != nil && m.to.within(m.src) {
+		return true
+	}
+	return flags&RenameExchange != 0 && m.dst.dir != nil && m.from.within(m.dst)
+}
+
+// within reports whether n is d or below it.
+func (n *Node) within(d *Node) bool {
+	for ; n != nil; n = n.parent {
+		if n == d {
+			return true
+		}
+	}
+	return false
+}
+
+// after returns the phases in which ".." may follow a name that appears in ph, and in which the old
+// name may go; errCommit when there is none left in this epoch.
+func after(ph phase) (dots, remove phase, err error) {
+	switch {
+	case ph <= phaseAdd:
+		return phaseSwap, phaseRemove, nil
+	case ph <= phaseRemove:
+		return phaseLate, phaseLast, nil
+	}
+	return 0, 0, errCommit
+}
+
+// plain moves to a name that is free.
+func (m *move) plain() error {
+	v, ph := m.v, phaseAdd
+	if old, ok := m.to.dir.removed[m.name.Key]; ok {
+		ph = m.to.dir.phaseOf(old.slot)
+	}
+	dots, remove, err := after(ph)
+	if err != nil {
+		return err
+	}
+	slot, _, err := v.put(m.to, m.name, m.src.d)
+	if err != nil {
+		return err
+	}
+	m.depart(dots, remove)
+	m.arrive(m.src, m.to, slot)
+	return nil
+}
+
+// replace moves to a name that another file or directory has, by switching that entry over.
+func (m *move) replace() error {
+	v, src, dst := m.v, m.src, m.dst
+	switch {
+	case src.dir != nil && dst.dir == nil:
+		return ErrNotDir
+	case src.dir == nil && dst.dir != nil:
+		return ErrIsDir
+	case dst.dir != nil && dst.dir.live > 0:
+		return ErrNotEmpty
+	}
+	slot := dst.slot
+	dots, remove, err := after(max(phaseAdd, m.to.dir.phaseOf(slot)))
+	if err != nil {
+		return err
+	}
+	m.payload(m.to, slot, src, phaseAdd)
+	m.depart(dots, remove)
+	delete(m.to.dir.kids, slot)
+	v.unlinked(dst)
+	m.arrive(src, m.to, slot)
+	return nil
+}
+
+// payload makes the entry at a slot refer to n; it keeps its name.
+func (m *move) payload(dir *Node, slot int32, n *Node, ph phase) {
+	s := [slotSize]byte(dir.dir.slot(slot))
+	d := n.d
+	d.ntCase = s[12]
+	d.encode(s[:], m.v.geo.Width)
+	m.v.set(dir, slot, s[:], ph)
+}
+
+// depart takes src out of the old directory, and points its ".." to the new one.
+func (m *move) depart(dots, remove phase) {
+	m.v.remove(m.from, m.src.slot, remove)
+	m.dotdot(m.src, m.from, m.to, dots)
+}
+
+// dotdot changes ".." of n, which moves between two directories.
+func (m *move) dotdot(n, from, to *Node, ph phase) {
+	if n.dir == nil || from == to || n.dir.slots() < 2 {
+		return
+	}
+	s := [slotSize]byte(n.dir.slot(1))
+	if !slotIsDot(s[:]) {
+		return // a damaged directory without one
+	}
+	d := decodeDirent(s[:], m.v.geo.Width)
+	d.first = to.dotdot()
+	d.encode(s[:], m.v.geo.Width)
+	m.v.set(n, 1, s[:], ph)
+}
+
+// arrive makes a slot n's place.
+func (m *move) arrive(n, dir *Node, slot int32) {
+	n.d.ntCase = dir.dir.slot(slot)[12]
+	m.v.place(n, dir, slot)
+	m.v.touch(m.from)
+	m.v.touch(m.to)
+}
+
+// respell changes how the name of src is written, in place where its slots lie in one atom.
+func (m *move) respell() error {
+	v, d, src := m.v, m.to.dir, m.src
+	shown := v.names.ShowLong(m.name.Units)
+	if m.name.Exact {
+		shown = v.names.ShowShort(m.name.Short, m.name.Case)
+	}
+	if d.shown(v, src.slot) == shown {
+		return nil
+	}
+	_, longs := d.long(src.slot)
+	short := shortOf(d.slot(src.slot))
+	switch {
+	case m.name.Exact && longs == 0 && m.name.Short == short:
+		s := [slotSize]byte(d.slot(src.slot))
+		s[12] = m.name.Case
+		v.set(m.to, src.slot, s[:], phaseAdd)
+		src.d.ntCase = m.name.Case
+	case !m.name.Exact && longs == int32(LongSlots(m.name.Units)) && (src.slot-longs)/slotsPerAtom == src.slot/slotsPerAtom:
+		long := make([]byte, longs*slotSize)
+		EncodeLong(long, m.name.Units, ShortChecksum(short))
+		ph := max(phaseAdd, d.phaseOf(src.slot))
+		units, _ := d.long(src.slot)
+		d.dropKey(v, v.names.FoldUnits(units), src.slot)
+		for k := int32(0); k < longs; k++ {
+			v.set(m.to, src.slot-longs+k, long[k*slotSize:(k+1)*slotSize], ph)
+		}
+		d.addKey(v, m.name.Key, src.slot)
+		d.addKey(v, d.shortKey(v, src.slot), src.slot)
+	default:
+		return m.plain()
+	}
+	v.touch(m.to)
+	return nil
+}
+
+// exchange swaps src and dst. Where one atom holds both entries, one write does it. Otherwise src gets
+// a third name for the time that its old one already leads to dst and the new one still does: each of
+// the two has a name at every instant.
+func (m *move) exchange() error {
+	v, src, dst := m.v, m.src, m.dst
+	a, b := src.slot, dst.slot
+	if len(m.from.dir.edits[a]) > 0 || len(m.to.dir.edits[b]) > 0 {
+		return errCommit // both must be on the medium as they are
+	}
+	if m.from == m.to && a/slotsPerAtom == b/slotsPerAtom {
+		m.payload(m.from, a, dst, phaseAdd)
+		m.payload(m.to, b, src, phaseAdd)
+	} else {
+		t, err := v.alloc(m.to, 1)
+		if err != nil {
+			return err
+		}
+		temp, ok := m.to.dir.spareName(v)
+		if !ok {
+			return ErrNoSpace
+		}
+		s := [slotSize]byte(m.from.dir.slot(a))
+		copy(s[:11], temp[:])
+		s[12] = 0
+		v.set(m.to, t, s[:], phaseAdd)
+		m.payload(m.from, a, dst, phaseSwap)
+		m.dotdot(dst, m.to, m.from, phaseRemove)
+		m.payload(m.to, b, src, phaseLate)
+		m.dotdot(src, m.from, m.to, phaseLast)
+		s[0] = slotDeleted
+		v.set(m.to, t, s[:], phaseCut)
+		m.to.dir.freed[t] = 1
+	}
+	delete(m.from.dir.kids, a)
+	delete(m.to.dir.kids, b)
+	m.arrive(src, m.to, b)
+	m.arrive(dst, m.from, a)
+	return nil
+}
+
+// spareName is an 8.3 name that the directory does not have.
+func (d *dir) spareName(v *Volume) ([11]byte, bool) {
+	for i := 0; i < 1000; i++ {
+		s := [11]byte([]byte(fmt.Sprintf("XCHG%04dTMP", i)))
+		if !d.shortTaken(v, s) {
+			return s, true
+		}
+	}
+	return [11]byte{}, false
+}
