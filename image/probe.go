@@ -49,7 +49,7 @@ func probe(w window, opt fat.GeometryOptions) (Content, error) {
 		return Content{}, kerr
 	}
 	c := Content{Kind: kind}
-	if errors.Is(err, fat.ErrCorrupt) && (kind == "unknown" || kind == "empty") {
+	if !errors.Is(err, fat.ErrNotFAT) && (kind == "unknown" || kind == "empty") {
 		c.Kind, c.Err = "damaged FAT", err
 	}
 	return c, nil

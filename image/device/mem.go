@@ -2,11 +2,15 @@ package device
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // memPage is the unit in which a Mem holds its bytes.
@@ -34,7 +38,7 @@ func NewMem(size int64) *Mem {
 	return &Mem{size: max(size, 0), pages: make(map[int64]*page), epoch: new(byte)}
 }
 
-// ReadMem returns a device with the contents of the file at path.
+// ReadMem returns a device with the contents of the file at path, holes excepted.
 func ReadMem(path string) (*Mem, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -48,7 +52,11 @@ func ReadMem(path string) (*Mem, error) {
 	m := NewMem(st.Size())
 	buf := make([]byte, 1<<20)
 	for off := int64(0); off < m.size; {
+		off = nextData(f, off) / memPage * memPage
 		n := min(int64(len(buf)), m.size-off)
+		if n <= 0 {
+			break
+		}
 		if _, err := f.ReadAt(buf[:n], off); err != nil {
 			return nil, fmt.Errorf("%s: read at offset %d: %w", path, off, err)
 		}
@@ -60,6 +68,18 @@ func ReadMem(path string) (*Mem, error) {
 		off += n
 	}
 	return m, nil
+}
+
+// nextData is where the first byte at or behind off is that does not lie in a hole of the file.
+func nextData(f *os.File, off int64) int64 {
+	data, err := f.Seek(off, unix.SEEK_DATA)
+	switch {
+	case err == nil:
+		return data
+	case errors.Is(err, unix.ENXIO):
+		return math.MaxInt64
+	}
+	return off // the host does not know its holes
 }
 
 // WriteFile stores the contents at path, sparsely, for tools that want a file.

@@ -119,6 +119,31 @@ func TestMemFiles(t *testing.T) {
 	}
 }
 
+// TestReadMemSkipsHoles reads a file of 2 TiB, nearly all of which is a hole.
+func TestReadMemSkipsHoles(t *testing.T) {
+	const size = 2 << 40
+	path := newFile(t, size)
+	h := openHost(t, path, true)
+	for _, off := range []int64{0, 1<<40 + 5000, size - 1} {
+		if _, err := h.WriteAt([]byte{7}, off); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, err := device.ReadMem(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := make([]byte, 1)
+	for _, off := range []int64{0, 1<<40 + 5000, size - 1} {
+		if _, err := m.ReadAt(p, off); err != nil || p[0] != 7 {
+			t.Errorf("byte at %d is %d, %v", off, p[0], err)
+		}
+	}
+	if n := m.Allocated(); n != 3*4096 {
+		t.Errorf("%d bytes allocated", n)
+	}
+}
+
 // TestMemConcurrent has writers and cloners at work at once; the race detector and the contents of
 // each clone, where every page must be of one writer's round, are the test.
 func TestMemConcurrent(t *testing.T) {
