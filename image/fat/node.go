@@ -115,6 +115,22 @@ func (n *Node) attrLocked() Attr {
 	return a
 }
 
+// Hold takes one more reference on n, which the caller knows to be alive: it is an ancestor of a node
+// that the caller holds. It returns n.
+func (v *Volume) Hold(n *Node) (*Node, error) {
+	if err := v.enter(); err != nil {
+		return nil, fmt.Errorf("hold: %w", err)
+	}
+	defer v.leave()
+	v.meta.RLock()
+	defer v.meta.RUnlock()
+	if n.forgotten {
+		return nil, fmt.Errorf("hold: %w", ErrNotExist)
+	}
+	n.refs.Add(1)
+	return n, nil
+}
+
 // Release gives back references. It does no I/O.
 func (n *Node) Release(count int) {
 	if n.parent == nil && n.id == rootID || count == 0 {
