@@ -1,4 +1,55 @@
-// Command fatvol mounts the FAT volume inside a file.
+// Command fatvol mounts the FAT12, FAT16 or FAT32 volume inside a file as a file system.
+//
+// The same program serves mount(8) and umount(8) as their helper for the types fatvol and
+// fuse.fatvol, under the names mount.fatvol, mount.fuse.fatvol, umount.fatvol and
+// umount.fuse.fatvol.
 package main
 
-func main() {}
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"strings"
+)
+
+func main() { os.Exit(run(os.Args)) }
+
+// run is the whole program; it returns the exit code.
+func run(argv []string) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(os.Stderr, "fatvol: internal error: %v: please report this\n%s", p, debug.Stack())
+			code = exitBug
+		}
+	}()
+	err := dispatch(context.Background(), argv)
+	if err != nil && !errors.Is(err, errReported) {
+		fmt.Fprintf(os.Stderr, "fatvol: %v\n", err)
+	}
+	return exitCode(err)
+}
+
+// dispatch tells by the program's name, and by the arguments, what is asked for.
+func dispatch(ctx context.Context, argv []string) error {
+	if len(argv) == 0 {
+		argv = []string{"fatvol"}
+	}
+	name, args := filepath.Base(argv[0]), argv[1:]
+	switch {
+	case strings.HasPrefix(name, "mount."):
+		return mountHelper(ctx, name, args)
+	case strings.HasPrefix(name, "umount."):
+		return umountHelper(ctx, name, args)
+	}
+	root := rootCommand()
+	if isFUSEStyle(root.Commands(), args) {
+		// As mount.fuse3(8) calls the program for "mount -t fuse fatvol#IMAGE DIR".
+		return mountHelper(ctx, name, args)
+	}
+	root.SetArgs(slices.Clone(args))
+	return root.ExecuteContext(ctx)
+}

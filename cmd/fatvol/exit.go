@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Exit codes of every subcommand; they are those of mount(8) and umount(8).
+const (
+	exitOK          = 0  // done
+	exitUsage       = 1  // wrong invocation, or not permitted
+	exitSystem      = 2  // system error: no memory, no process, no pipe
+	exitBug         = 4  // a fault of fatvol itself
+	exitInterrupted = 8  // the user interrupted the command
+	exitMtab        = 16 // the record of the mount could not be written
+	exitFailed      = 32 // the mount or the unmount failed
+)
+
+// exitError carries the exit code that goes with an error.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// withCode makes err end the command with the exit code, unless it has a code already.
+func withCode(code int, err error) error {
+	var e *exitError
+	if err == nil || errors.As(err, &e) {
+		return err
+	}
+	return &exitError{code, err}
+}
+
+// failf is fmt.Errorf with an exit code.
+func failf(code int, format string, args ...any) error {
+	return &exitError{code, fmt.Errorf(format, args...)}
+}
+
+// exitCode is the exit code that goes with err. What carries none came from the command line.
+func exitCode(err error) int {
+	var e *exitError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &e):
+		return e.code
+	}
+	return exitUsage
+}

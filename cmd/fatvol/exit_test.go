@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"testing"
+
+	"fatvol/image/fat"
+)
+
+func TestExitCode(t *testing.T) {
+	base := errors.New("x")
+	for _, tc := range []struct {
+		err  error
+		want int
+	}{
+		{nil, exitOK},
+		{base, exitUsage},
+		{failf(exitFailed, "a: %w", base), exitFailed},
+		{fmt.Errorf("b: %w", failf(exitSystem, "a: %w", base)), exitSystem},
+		{withCode(exitBug, base), exitBug},
+		{withCode(exitBug, failf(exitInterrupted, "c")), exitInterrupted},
+		{withCode(exitBug, nil), exitOK},
+	} {
+		if got := exitCode(tc.err); got != tc.want {
+			t.Errorf("exitCode(%v) = %d, want %d", tc.err, got, tc.want)
+		}
+	}
+	if !errors.Is(failf(exitFailed, "a: %w", base), base) {
+		t.Error("the cause is lost")
+	}
+}
+
+func TestMountError(t *testing.T) {
+	for _, tc := range []struct {
+		err  error
+		code int
+		text string
+	}{
+		{fmt.Errorf("/a.img: open: %w", fs.ErrPermission), exitUsage,
+			"mount /a.img: open: permission denied: run it as a user who may, or as root"},
+		{fmt.Errorf("/a.img: %w", fat.ErrTruncated), exitFailed,
+			"mount /a.img: truncated image: FAT volume is damaged: fsck.fat(8) may repair it"},
+		{fmt.Errorf("x: %w", fat.ErrNotFAT), exitFailed,
+			"mount /a.img: x: not a FAT volume: 'fatvol info /a.img' shows what is there"},
+		{&fs.PathError{Op: "stat", Path: "/a.img", Err: fs.ErrNotExist}, exitFailed,
+			"mount /a.img: file does not exist"},
+	} {
+		err := mountError("/a.img", tc.err)
+		if exitCode(err) != tc.code || err.Error() != tc.text {
+			t.Errorf("code %d, %q; want %d, %q", exitCode(err), err, tc.code, tc.text)
+		}
+		if !errors.Is(err, tc.err) {
+			t.Errorf("%v: the cause is lost", err)
+		}
+	}
+}

@@ -1,0 +1,28 @@
+package main
+
+var permissionOptions = []option{
+	{"uid", ownerValue("USER", lookupUser, func(c *config, id uint32) { c.fs.UID = id }),
+		"The owner of all files, by number or name. The default is the user who mounts."},
+	{"gid", ownerValue("GROUP", lookupGroup, func(c *config, id uint32) { c.fs.GID = id }),
+		"The group of all files, by number or name. The default is the group of the user who mounts."},
+	{"umask", maskValue(func(c *config, mask uint32) { c.fs.FMask, c.fs.DMask = mask, mask }),
+		"The permission bits that files and directories do not have. The default is the umask of the process that mounts."},
+	{"fmask", maskValue(func(c *config, mask uint32) { c.fs.FMask = mask }),
+		"As `umask=`, for files only."},
+	{"dmask", maskValue(func(c *config, mask uint32) { c.fs.DMask = mask }),
+		"As `umask=`, for directories only."},
+	{"allow_utime", maskValue(func(c *config, mask uint32) { c.allowUTime = &mask }),
+		"Who besides the owner may set a file's times: `20` the file's group, `2` everybody, `22` both. The default follows `dmask=`: whoever may write to directories may set times."},
+	{"quiet", flagValue(func(c *config) { c.fs.Quiet = true }),
+		"chown(2) and chmod(2) to what FAT cannot hold do nothing and succeed. Without it they fail with EPERM."},
+	{"showexec", flagValue(func(c *config) { c.fs.ShowExec = true }),
+		"Only files whose name ends in .EXE, .COM or .BAT have execute permission."},
+	{"sys_immutable", flagValue(func(c *config) { c.fs.SysImmutable = true }),
+		"Files with the system attribute cannot be changed, renamed or removed."},
+	{"rodir", flagValue(func(c *config) { c.fs.RODir = true }),
+		"The read-only attribute of a directory takes away its write permission. Without it the attribute means nothing on directories, as on Windows."},
+	{"allow_other", flagValue(func(c *config) { c.fs.AllowOther = true }),
+		"Other users may reach the mount, as far as owner and masks let them. Always on for root; for others `user_allow_other` must be set in /etc/fuse.conf."},
+	{"default_permissions", flagValue(func(c *config) { c.fs.DefaultPermissions = true }),
+		"The kernel checks permissions by owner and mode. Always on."},
+}

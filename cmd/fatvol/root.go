@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "fatvol",
+		Short: "Mount the FAT volume inside a file",
+		Long: "fatvol mounts the FAT12, FAT16 or FAT32 volume inside a file (a disk image, a partition\n" +
+			"in one, or a block device) as a file system that can be read and written.",
+		Example: "  fatvol mount disk.img /mnt          mount the FAT volume in disk.img\n" +
+			"  fatvol mount disk.img /mnt -o ro    the same, for reading only\n" +
+			"  fatvol umount /mnt                  unmount, and wait until disk.img is complete\n" +
+			"  fatvol info disk.img                show partitions and volumes",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return unknownCommand(cmd, args[0])
+		},
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+	}
+	cobra.EnableCommandSorting = false
+	cobra.AddTemplateFunc("plainFlags", plainFlags)
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsages | plainFlags"))
+	root.AddCommand(mountCommand(), umountCommand(), infoCommand(), versionCommand(), manCommand())
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return failf(exitUsage, "%w: see '%s --help'", err, cmd.CommandPath())
+	})
+	return root
+}
+
+// plainFlags takes the "[=true|false]" of pflag's switches out of a help text, and keeps the columns.
+func plainFlags(usages string) string {
+	const noise = "[=true|false]"
+	return strings.ReplaceAll(usages, noise, strings.Repeat(" ", len(noise)))
+}
+
+func unknownCommand(root *cobra.Command, word string) error {
+	var names []string
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	if near := nearest(word, names); len(near) > 0 {
+		return failf(exitUsage, "unknown command %q: did you mean %s?", word, orList(near))
+	}
+	return failf(exitUsage, "unknown command %q: there are %s", word, strings.Join(names, ", "))
+}
+
+// isFUSEStyle reports whether the arguments are those of a FUSE file system's own program, an
+// image and a directory, rather than one of our commands.
+func isFUSEStyle(commands []*cobra.Command, args []string) bool {
+	if len(args) < 2 || strings.HasPrefix(args[0], "-") || strings.HasPrefix(args[1], "-") {
+		return false
+	}
+	if slices.ContainsFunc(commands, func(c *cobra.Command) bool { return c.Name() == args[0] || c.HasAlias(args[0]) }) {
+		return false
+	}
+	if args[0] == "help" || args[0] == "completion" || strings.HasPrefix(args[0], "__") {
+		return false
+	}
+	_, err := os.Lstat(args[0])
+	return err == nil || strings.Contains(args[0], "/")
+}
+
+// exactly makes cobra's check of the number of arguments say what they are.
+func exactly(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == len(names) {
+			return nil
+		}
+		return failf(exitUsage, "%s: %s needed, %d given: see '%s --help'",
+			cmd.Name(), strings.Join(names, " and "), len(args), cmd.CommandPath())
+	}
+}
+
+// complain tells the user something that does not make the command fail.
+func complain(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "fatvol: "+format+"\n", args...)
+}

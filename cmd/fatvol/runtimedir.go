@@ -1,0 +1,128 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// runtimeDirs are the directories in which a process of the user may keep its records, the best
+// one first.
+func runtimeDirs(uid int, environment string) []string {
+	var dirs []string
+	if uid == 0 {
+		if runtime.GOOS == "linux" {
+			dirs = append(dirs, "/run/fatvol")
+		} else {
+			dirs = append(dirs, "/var/run/fatvol")
+		}
+	}
+	if filepath.IsAbs(environment) {
+		dirs = append(dirs, filepath.Join(environment, "fatvol"))
+	}
+	id := strconv.Itoa(uid)
+	if uid != 0 && runtime.GOOS == "linux" {
+		dirs = append(dirs, filepath.Join("/run/user", id, "fatvol"))
+	}
+	return append(dirs, filepath.Join(os.TempDir(), "fatvol-"+id))
+}
+
+// createRuntimeDir makes the first directory that can be had for this process's records.
+func createRuntimeDir() (string, error) {
+	uid := os.Geteuid()
+	var all []error
+	for _, dir := range runtimeDirs(uid, os.Getenv("XDG_RUNTIME_DIR")) {
+		err := os.Mkdir(dir, 0o700)
+		if err == nil || errors.Is(err, os.ErrExist) {
+			err = checkOwner(dir, uid)
+		}
+		if err == nil && unix.Access(dir, unix.W_OK) == nil {
+			return dir, nil
+		}
+		if err == nil {
+			err = fmt.Errorf("%s: not writable", dir)
+		}
+		all = append(all, err)
+	}
+	return "", errors.Join(all...)
+}
+
+// checkOwner refuses a runtime directory that another user made, perhaps to mislead us: some of
+// them lie where everybody may create files.
+func checkOwner(dir string, uid int) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil {
+		return &os.PathError{Op: "lstat", Path: dir, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != uid || st.Mode&0o022 != 0 {
+		return fmt.Errorf("%s: not a directory that only the user with the number %d may write to", dir, uid)
+	}
+	return nil
+}
+
+// recordsOf opens all records of a user's mounts that this process can read.
+func recordsOf(uid int) []*recordView {
+	var found []*recordView
+	for _, dir := range runtimeDirs(uid, os.Getenv("XDG_RUNTIME_DIR")) {
+		if checkOwner(dir, uid) != nil {
+			continue
+		}
+		// The pattern is fixed and cannot be malformed.
+		paths, _ := filepath.Glob(filepath.Join(dir, "mount-*.json"))
+		for _, path := range paths {
+			if v, err := openRecord(path); err == nil {
+				found = append(found, v)
+			}
+		}
+	}
+	return found
+}
+
+// removeStaleRecords removes the records in dir whose process is dead, but for those of mounts
+// that are still there and dead: they say why.
+func removeStaleRecords(dir string) {
+	paths, _ := filepath.Glob(filepath.Join(dir, "mount-*.json"))
+	if len(paths) == 0 {
+		return
+	}
+	there := map[string]bool{}
+	infos, err := mountinfo.GetMounts(nil)
+	if err != nil {
+		return
+	}
+	for _, m := range infos {
+		there[deviceNumber(m)] = true
+	}
+	for _, path := range paths {
+		v, err := openRecord(path)
+		if err != nil {
+			removeIfDead(path)
+			continue
+		}
+		if !v.alive() && !there[v.Device] {
+			os.Remove(path)
+		}
+		v.close()
+	}
+}
+
+// removeIfDead removes a record that cannot be read unless some process has just begun it.
+func removeIfDead(path string) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+		os.Remove(path)
+	}
+}
+
+// deviceNumber is a mount's st_dev as mountinfo writes it.
+func deviceNumber(m *mountinfo.Info) string { return fmt.Sprintf("%d:%d", m.Major, m.Minor) }

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+	"time"
+
+	"fatvol/fs"
+	"fatvol/image"
+	"fatvol/image/fat"
+)
+
+// logFlush bounds how long the end of the process waits for the system's logger.
+const logFlush = 2 * time.Second
+
+// A served mount is what serve holds while it runs.
+type served struct {
+	req    *mountRequest
+	cfg    *config
+	log    *slog.Logger
+	image  *image.Image
+	volume *fat.Volume
+	server *fs.Server
+	record *record // nil where none could be written
+	noLog  error   // why there is no logger in the background
+}
+
+// serve mounts the volume, tells whoever waits that it is ready, serves it until it has been
+// unmounted, and closes it. ready is nil in the foreground.
+func (r *mountRequest) serve(ctx context.Context, cfg *config, ready *readyPipe) error {
+	for _, w := range cfg.warnings {
+		complain("mount %s: %s", r.image, w)
+	}
+	s := &served{req: r, cfg: cfg}
+	closeLog := s.openLog(ready != nil)
+	defer closeLog()
+	if err := s.open(); err != nil {
+		return mountError(r.image, err)
+	}
+	signals := catchSignals(ready != nil)
+	if err := s.mount(); err != nil {
+		return mountError(r.image, err)
+	}
+	return s.run(signals, ready)
+}
+
+// openLog chooses where the mount logs to: standard error in the foreground, the system's logger
+// in the background.
+func (s *served) openLog(background bool) (closeLog func()) {
+	level := logLevel(s.cfg.fs.Debug, s.req.verbose)
+	s.log = foregroundLog(os.Stderr, level)
+	closeLog = func() {}
+	if background {
+		sink, err := dialSyslog()
+		if err != nil {
+			s.noLog, s.log = err, slog.New(slog.DiscardHandler)
+		} else {
+			h := newSinkHandler(sink, level)
+			s.log = slog.New(h).With("image", s.req.image)
+			closeLog = func() { h.close(logFlush) }
+		}
+	}
+	slog.SetDefault(s.log)
+	s.cfg.fat.Log, s.cfg.fs.Log = s.log, s.log
+	return closeLog
+}
+
+// open opens the image and the volume in it.
+func (s *served) open() (err error) {
+	if s.image, err = image.Open(s.req.image, s.cfg.image); err != nil {
+		return err
+	}
+	for _, note := range s.image.Notes() {
+		complain("mount %s: WARNING: %s", s.req.image, note)
+	}
+	if s.image.ReadOnly() {
+		s.cfg.setReadOnly(true)
+	}
+	s.cfg.fat.OnPanic = s.panicked
+	if s.volume, err = fat.Open(s.image.Device(), s.cfg.fat); err != nil {
+		s.image.Close()
+		return err
+	}
+	return nil
+}
+
+// mount makes the volume visible at the mount point, and known to other processes.
+func (s *served) mount() (err error) {
+	if s.record, err = createRecord(s.req.image, s.req.dir); err != nil {
+		s.record = nil
+		complain("mount %s: no record of this mount can be kept: 'fatvol umount' will not wait for it: %v", s.req.image, err)
+	}
+	if s.cfg.fs.FSName == "" {
+		s.cfg.fs.FSName = s.req.image
+	}
+	if s.server, err = fs.Mount(s.volume, s.req.dir, s.cfg.fs); err != nil {
+		if s.record != nil {
+			s.record.remove()
+		}
+		return errors.Join(err, s.close())
+	}
+	if s.record != nil {
+		device := ""
+		if m, err := mountAt(s.req.dir); err == nil && m != nil {
+			device = deviceNumber(m)
+		}
+		if err := s.record.mounted(device); err != nil {
+			s.log.Warn("record of the mount", "err", err)
+		}
+	}
+	return nil
+}
+
+// run serves until the mount is gone.
+func (s *served) run(signals *signalWatch, ready *readyPipe) error {
+	if s.noLog != nil {
+		complain("mount %s: no system logger (%v): what the mount reports later is lost, -f shows it", s.req.image, s.noLog)
+	}
+	if ready != nil {
+		if err := ready.report(nil); err != nil {
+			// The caller is gone, or believes that the mount failed: so it must not be there.
+			s.log.Error("the caller cannot be told that the mount is ready", "err", err)
+			_ = s.server.Detach()
+		}
+	}
+	notifySupervisor("READY=1", "STATUS="+s.req.image+" on "+s.req.dir)
+	s.log.Info("mounted", "dir", s.req.dir, "read_only", s.volume.ReadOnly())
+
+	gone := make(chan struct{})
+	go signals.serve(s, gone)
+	s.server.Wait()
+	close(gone)
+	notifySupervisor("STOPPING=1")
+	err := s.close()
+	code, message := exitOK, ""
+	if err != nil {
+		code, message = exitFailed, err.Error()
+		s.log.Error("the volume is not complete", "dir", s.req.dir, "err", err)
+	} else {
+		s.log.Info("unmounted", "dir", s.req.dir)
+	}
+	if s.record != nil {
+		s.record.finish(code, message)
+	}
+	if err != nil {
+		return failf(code, "mount %s: unmounted, but the image is not complete: %w: run fsck.fat on it", s.req.image, err)
+	}
+	return nil
+}
+
+// close writes what is left and lets go of the image.
+func (s *served) close() error {
+	err := s.volume.Close()
+	return errors.Join(err, s.image.Close())
+}
+
+// panicked is what errors=panic comes to: nobody may go on with the volume.
+func (s *served) panicked(cause error) {
+	s.log.Error("damage found, and errors=panic asked for: the volume answers errors and is detached", "err", cause)
+	if err := s.server.Detach(); err != nil {
+		s.log.Error("detach", "dir", s.req.dir, "err", err)
+	}
+}
+
+// mountError gives an error of the layers below its exit code, the image it is about, and what can
+// be done about it.
+func mountError(path string, err error) error {
+	code, advice := exitFailed, ""
+	switch {
+	case errors.Is(err, fs.ErrNotPermitted):
+		code = exitUsage // and it says what to do
+	case errors.Is(err, os.ErrPermission):
+		code, advice = exitUsage, ": run it as a user who may, or as root"
+	case errors.Is(err, syscall.ENOMEM):
+		code = exitSystem
+	case errors.Is(err, fat.ErrCorrupt):
+		advice = ": fsck.fat(8) may repair it"
+	case errors.Is(err, fat.ErrNotFAT), errors.Is(err, image.ErrNoVolume), errors.Is(err, image.ErrNoPartition):
+		advice = fmt.Sprintf(": 'fatvol info %s' shows what is there", path)
+	}
+	return failf(code, "mount %s: %w%s", path, withoutPath(path, err), advice)
+}

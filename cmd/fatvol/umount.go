@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+)
+
+type umountFlags struct {
+	lazy, verbose bool
+}
+
+func umountCommand() *cobra.Command {
+	var flags umountFlags
+	cmd := &cobra.Command{
+		Use:     "umount DIR",
+		Aliases: []string{"unmount"},
+		Short:   "Unmount a volume and wait until it is complete on the host",
+		Long: "Unmounts the volume that is mounted on DIR, waits until the process that served it has\n" +
+			"written everything and ended, and returns how that went. The image's path may stand\n" +
+			"for DIR. umount(8) does the same where fatvol's umount helpers are installed.",
+		Example: "  fatvol umount /mnt",
+		Args:    exactly("DIR"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return umountAndWait(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr(), args[0], flags)
+		},
+	}
+	cmd.Flags().BoolVarP(&flags.lazy, "lazy", "l", false, "detach DIR now, even if it is in use; the volume is complete once nobody uses it")
+	cmd.Flags().BoolVarP(&flags.verbose, "verbose", "v", false, "say what was done")
+	return cmd
+}
+
+// Waiting for the serving process: how long until the user is told about it, and how long a lazy
+// unmount waits at all.
+const (
+	quietWait = 3 * time.Second
+	lazyWait  = 500 * time.Millisecond
+)
+
+// umountAndWait unmounts dir, waits for the serving process and returns its result.
+func umountAndWait(ctx context.Context, out, errOut io.Writer, path string, flags umountFlags) error {
+	m, err := findMount(path)
+	if err != nil {
+		return failf(exitFailed, "umount %s: %w", path, err)
+	}
+	if m == nil {
+		return failf(exitFailed, "umount %s: not mounted", path)
+	}
+	record := recordOf(m)
+	if record != nil {
+		defer record.close()
+	} else if m.FSType != fuseType {
+		return failf(exitFailed, "umount %s: not a mount of fatvol but of type %s: use umount(8)", m.Mountpoint, m.FSType)
+	}
+	wasAlive := record != nil && record.alive()
+
+	if err := unmount(m.Mountpoint, flags.lazy); err != nil {
+		return umountError(m, err)
+	}
+	switch {
+	case record == nil:
+		fmt.Fprintf(errOut, "fatvol: umount %s: unmounted, but its serving process left no record: cannot tell when the image is complete\n", m.Mountpoint)
+		return nil
+	case !wasAlive:
+		return deadServerError(m.Mountpoint, record)
+	}
+	if others := otherMounts(m); len(others) > 0 {
+		fmt.Fprintf(errOut, "fatvol: umount %s: unmounted here; the volume is still mounted on %s\n", m.Mountpoint, strings.Join(others, ", "))
+		return nil
+	}
+	if err := awaitEnd(ctx, errOut, m.Mountpoint, record, flags); err != nil {
+		return err
+	}
+	if flags.verbose {
+		fmt.Fprintf(out, "fatvol: %s unmounted, %s is complete\n", m.Mountpoint, record.Image)
+	}
+	return nil
+}
+
+// awaitEnd waits until the serving process is dead and returns its result.
+func awaitEnd(ctx context.Context, errOut io.Writer, dir string, record *recordView, flags umountFlags) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	ended := record.ended()
+	limit := quietWait
+	if flags.lazy {
+		limit = lazyWait
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for waiting := true; waiting; {
+		select {
+		case <-ended:
+			waiting = false
+		case <-timer.C:
+			if flags.lazy {
+				fmt.Fprintf(errOut, "fatvol: umount %s: detached; PID %d serves it until its last user is done\n", dir, record.PID)
+				return nil
+			}
+			fmt.Fprintf(errOut, "fatvol: umount %s: unmounted; waiting for PID %d to finish %s (it may be mounted in another name space as well)\n",
+				dir, record.PID, record.Image)
+		case <-ctx.Done():
+			return failf(exitInterrupted, "umount %s: interrupted: unmounted, but PID %d has not finished %s", dir, record.PID, record.Image)
+		}
+	}
+	end, _, ok := record.end()
+	switch {
+	case !ok:
+		return deadServerError(dir, record)
+	case end.Code != exitOK:
+		return failf(end.Code, "umount %s: unmounted, but %s is not complete: %s: run fsck.fat on it", dir, record.Image, end.Error)
+	}
+	return nil
+}
+
+// recordOf opens the record of a mount, or returns nil when there is none.
+func recordOf(m *mountinfo.Info) *recordView {
+	uids := []int{mountOwner(m)}
+	if own := os.Geteuid(); own != uids[0] {
+		uids = append(uids, own)
+	}
+	var found *recordView
+	for _, uid := range uids {
+		for _, v := range recordsOf(uid) {
+			if found == nil && v.belongsTo(m) {
+				found = v
+			} else {
+				v.close()
+			}
+		}
+	}
+	return found
+}
+
+// belongsTo reports whether v is the record of m. Device numbers are used again, so the record of
+// a dead process must agree in the directory as well.
+func (v *recordView) belongsTo(m *mountinfo.Info) bool {
+	if v.Device == "" || m.Major+m.Minor == 0 {
+		return v.Dir == m.Mountpoint && m.FSType == fuseType
+	}
+	return v.Device == deviceNumber(m) && (v.Dir == m.Mountpoint || v.alive())
+}
+
+// deadServerError says that the process which served dir died before the unmount was complete.
+func deadServerError(dir string, record *recordView) error {
+	_, lastWords, _ := record.end()
+	if lastWords == "" {
+		lastWords = "it was killed"
+	}
+	os.Remove(record.f.Name()) // it has been read out; a failure leaves it to the next mount
+	return failf(exitFailed, "umount %s: unmounted, but the process that served it (PID %d) died before: %s: run fsck.fat on %s",
+		dir, record.PID, lastWords, record.Image)
+}
+
+// maxHolders bounds how many processes an error lists.
+const maxHolders = 5
+
+// umountError explains why a mount could not be taken away.
+func umountError(m *mountinfo.Info, err error) error {
+	switch {
+	case errors.Is(err, unix.EBUSY):
+		return failf(exitFailed, "umount %s: busy: %s: end that first, or use -l", m.Mountpoint, busyReason(m))
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return failf(exitUsage, "umount %s: %w: only root and the user who mounted it may unmount it", m.Mountpoint, err)
+	}
+	return failf(exitFailed, "umount %s: %w", m.Mountpoint, err)
+}
+
+// busyReason lists what keeps a mount busy.
+func busyReason(m *mountinfo.Info) string {
+	var all []string
+	for _, dir := range mountsBelow(m) {
+		all = append(all, "mounted on: "+dir)
+	}
+	for _, h := range holders(m.Mountpoint, deviceNumber(m)) {
+		all = append(all, h.String())
+	}
+	if len(all) == 0 {
+		return "in use by a process that only root can see"
+	}
+	if len(all) > maxHolders {
+		all = append(all[:maxHolders], fmt.Sprintf("and %d more", len(all)-maxHolders))
+	}
+	return strings.Join(all, "; ")
+}
