@@ -1,0 +1,155 @@
+package fs
+
+import (
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"fatvol/image/fat"
+)
+
+// The kernel's cache of names is case-sensitive, the volume is not. What keeps them in step:
+//
+//   - ENOENT is never cached, so a name that comes to be is found by every spelling at once.
+//   - Only the listed spelling is cached, the one that ReadDir gives. Others are looked up anew
+//     each time, so they follow whatever happens to the file.
+//   - What is removed or renamed by its listed spelling, the kernel itself forgets.
+//
+// What is left is a name that is removed, renamed or replaced by another spelling while the kernel
+// holds the listed one (directories have a single dentry that takes on the last spelling, so for
+// them there is nothing to do). A request that changes a directory comes with that directory's
+// inode locked, and FUSE_NOTIFY_INVAL_ENTRY waits for the lock, so the entry cannot be invalidated
+// before the reply. Instead:
+//
+//   - When a file goes away that nobody has open, its cached attributes are invalidated, which takes
+//     no lock. Whoever comes by the old dentry then asks for the attributes or opens the file, and
+//     gets ESTALE, upon which the kernel walks the path again, asking us for each name.
+//   - When it lives on, under another name or in open handles, the epoch is increased: that outdates
+//     all cached names at once (Linux 6.16).
+//   - Where there are no epochs, a file that was once looked up by another spelling has no cached
+//     name at all any more, and the entry is invalidated as soon as the reply has unlocked the
+//     directory.
+
+// A link is a name that is about to be changed, and what it leads to.
+type link struct {
+	n      *fat.Node // with a reference; nil where the name is not there
+	listed string    // the spelling that ReadDir gives; "" if the name is that
+}
+
+func (l *link) release() {
+	if l.n != nil {
+		l.n.Release(1)
+	}
+}
+
+// odd reports whether the kernel may hold a dentry for another spelling than the one in use.
+func (l *link) odd() bool { return l.n != nil && l.listed != "" && !l.n.IsDir() }
+
+// noteRespelled is told of every lookup by another spelling than the listed one.
+func (fs *fileSystem) noteRespelled(dir, n *node) {
+	if n.IsDir() {
+		return
+	}
+	fs.respelled.Store(true)
+	if n.respelled.Swap(true) || fs.epochs {
+		return
+	}
+	if listed, _, err := n.Names(); err == nil {
+		fs.expireEntry(dir.ID(), listed)
+	}
+}
+
+// resolve finds out how name is spelled, for an operation that changes it. As long as no file was
+// ever looked up by another spelling, every name in use is the listed one, and the question is
+// spared: the kernel looks up what it changes.
+func (fs *fileSystem) resolve(dir *node, name string) (link, error) {
+	if !fs.respelled.Load() && !fs.opt.SysImmutable {
+		return link{}, nil
+	}
+	n, exact, err := fs.vol.Lookup(dir.Node, name)
+	if err != nil {
+		return link{}, err
+	}
+	l := link{n: n}
+	if !exact {
+		if l.listed, _, err = n.Names(); err != nil {
+			n.Release(1)
+			return link{}, err
+		}
+	}
+	return l, nil
+}
+
+// removed is told when the name l of dir, or what was under it, is gone.
+func (fs *fileSystem) removed(dir *node, l *link) {
+	if !l.odd() {
+		return
+	}
+	n, known := fs.nodes.get(l.n.ID())
+	if !known {
+		return
+	}
+	n.stale.Store(true) // before opens is asked; see Open
+	if n.opens.Load() > 0 && fs.epochs {
+		fs.increaseEpoch()
+		return
+	}
+	fs.expireAttr(n.ID())
+	fs.expireEntry(dir.ID(), l.listed)
+}
+
+// moved is told when a file that goes on to exist is no longer under the name l of dir.
+func (fs *fileSystem) moved(dir *node, l *link) {
+	if l.odd() {
+		fs.outdate(dir, l.listed)
+	}
+}
+
+// arrived is told when a file was renamed to name. The dentry goes on with the trust that the old name
+// had, so if the listed spelling is another one (that of what was replaced, or the composed form of
+// the name), this one must not be trusted.
+func (fs *fileSystem) arrived(dir *node, name string) {
+	n, exact, err := fs.vol.Lookup(dir.Node, name)
+	if err == nil {
+		defer n.Release(1)
+		if exact || n.IsDir() {
+			return
+		}
+		if kn, ok := fs.nodes.get(n.ID()); ok {
+			kn.respelled.Store(true)
+		}
+	}
+	fs.respelled.Store(true)
+	fs.outdate(dir, name)
+}
+
+// outdate has the kernel look up the name anew when it next meets it.
+func (fs *fileSystem) outdate(dir *node, name string) {
+	if fs.epochs {
+		fs.increaseEpoch()
+		return
+	}
+	fs.expireEntry(dir.ID(), name)
+}
+
+// expireAttr invalidates cached attributes. It takes no lock and may be used before a reply.
+func (fs *fileSystem) expireAttr(id uint64) {
+	if fs.kernel != nil {
+		fs.kernel.InodeNotify(id, -1, 0)
+	}
+}
+
+// expireEntry invalidates a cached name once the reply that is under way has unlocked the directory.
+func (fs *fileSystem) expireEntry(dir uint64, name string) {
+	if fs.kernel == nil {
+		return
+	}
+	fs.background.Go(func() { fs.kernel.EntryNotify(dir, name) })
+}
+
+// increaseEpoch outdates all cached names. It takes no lock and may be used before a reply.
+func (fs *fileSystem) increaseEpoch() {
+	if err := fs.notifyEpoch(); err != nil {
+		fs.opt.Log.Warn("the kernel did not take a new epoch: names may be cached that are gone", "err", err)
+	}
+}
+
+var _ fuse.RawFileSystem = (*fileSystem)(nil)

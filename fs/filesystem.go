@@ -1,0 +1,78 @@
+package fs
+
+import (
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"fatvol/image/fat"
+)
+
+// fileSystem answers the kernel's requests with a volume. Every request runs on a goroutine of its
+// own, and none of them holds a lock of this package while it is in the engine or in the kernel.
+type fileSystem struct {
+	vol *fat.Volume
+	opt Options
+
+	// Decided at mount.
+	ownChecks  bool   // we check permissions, not the kernel
+	distrust   bool   // somebody may not traverse directories, and only we know
+	serverUID  uint32 // who runs this process
+	generation uint64 // tells the nodes of this mount from those of an earlier one, for NFS
+
+	// Set by Init, before the first request.
+	kernel      *fuse.Server
+	epochs      bool         // the kernel knows FUSE_NOTIFY_INC_EPOCH
+	notifyEpoch func() error // sends it
+
+	nodes      nodeTable
+	handles    table[*handle]
+	scans      table[*scan]
+	lastHandle atomic.Uint64
+
+	// respelled: some file was looked up by another spelling than the listed one, so that a
+	// name that the kernel uses need not be the listed one.
+	respelled atomic.Bool
+
+	// background are the notifications under way.
+	background sync.WaitGroup
+	failures   failureLog
+}
+
+func newFileSystem(vol *fat.Volume, opt Options) *fileSystem {
+	opt.setDefaults(vol.Geometry())
+	fs := &fileSystem{
+		vol:        vol,
+		opt:        opt,
+		ownChecks:  !opt.kernelChecks(),
+		serverUID:  uint32(os.Geteuid()),
+		generation: uint64(time.Now().Unix()),
+		nodes:      nodeTable{keep: opt.NFS == "nostale_ro"},
+	}
+	fs.distrust = fs.ownChecks && opt.AllowOther && opt.DMask&0o111 != 0
+	fs.nodes.t.put(fuse.FUSE_ROOT_ID, &node{Node: vol.Root()})
+	return fs
+}
+
+func (fs *fileSystem) String() string { return fs.opt.Subtype }
+
+// SetDebug has no effect: Options.Debug is decided at mount.
+func (fs *fileSystem) SetDebug(bool) {}
+
+// Init is called once the kernel has said what it can do, before it sends anything else.
+func (fs *fileSystem) Init(s *fuse.Server) {
+	fs.kernel = s
+	fs.epochs = fs.notifyEpoch != nil && s.KernelSettings().SupportsVersion(7, 44)
+}
+
+// OnUnmount is called after the last request. The kernel has forgotten everything without saying so.
+func (fs *fileSystem) OnUnmount() {
+	fs.background.Wait()
+	for _, h := range fs.handles.all() {
+		h.close()
+	}
+	fs.nodes.clear()
+}

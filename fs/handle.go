@@ -1,0 +1,149 @@
+package fs
+
+import (
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"fatvol/image/fat"
+)
+
+// A handle is an open file.
+type handle struct {
+	*fat.Handle
+	n        *node
+	writable bool
+}
+
+// Bits of OpenIn.Flags.
+const (
+	openAccess = syscall.O_ACCMODE
+	openExec   = 0x20 // FMODE_EXEC: the file is being executed
+)
+
+// wants gives the rights that an open with these flags needs.
+func wants(flags uint32) (want uint32) {
+	switch {
+	case flags&openExec != 0:
+		want = mayExec
+	case flags&openAccess == syscall.O_RDONLY:
+		want = mayRead
+	case flags&openAccess == syscall.O_WRONLY:
+		want = mayWrite
+	default:
+		want = mayRead | mayWrite
+	}
+	if flags&syscall.O_TRUNC != 0 {
+		want |= mayWrite
+	}
+	return want
+}
+
+// open makes a handle of n and fills in the reply.
+func (fs *fileSystem) open(n *node, flags uint32, out *fuse.OpenOut) {
+	h := &handle{Handle: n.Open(), n: n, writable: flags&openAccess != syscall.O_RDONLY}
+	out.Fh = fs.lastHandle.Add(1)
+	fs.handles.put(out.Fh, h)
+	// Only what goes through the kernel changes a file, so what it has cached stays good.
+	out.OpenFlags = fuse.FOPEN_KEEP_CACHE
+	if !h.writable {
+		// A descriptor that cannot write has no error to report at close(2).
+		out.OpenFlags |= fuse.FOPEN_NOFLUSH
+	}
+}
+
+func (fs *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	n, st := fs.node(in.NodeId)
+	if !st.Ok() {
+		return st
+	}
+	if n.IsDir() {
+		return fuse.EISDIR
+	}
+	// Counted before stale is asked, whereas removed asks in the other order: one of the two
+	// sees the other.
+	n.opens.Add(1)
+	if st := fs.prepareOpen(n, in); !st.Ok() {
+		n.opens.Add(-1)
+		return st
+	}
+	fs.open(n, in.Flags, out)
+	return fuse.OK
+}
+
+func (fs *fileSystem) prepareOpen(n *node, in *fuse.OpenIn) fuse.Status {
+	if n.stale.Load() {
+		a, err := n.Attr()
+		if err != nil {
+			return fs.status(err)
+		}
+		if a.Links == 0 && n.opens.Load() == 1 {
+			return fuse.Status(syscall.ESTALE)
+		}
+	}
+	if st := fs.permit(&in.Caller, n, wants(in.Flags)); !st.Ok() {
+		return st
+	}
+	if in.Flags&syscall.O_TRUNC != 0 {
+		return fs.status(n.Truncate(0))
+	}
+	return fs.status(fs.vol.Alive())
+}
+
+func (fs *fileSystem) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
+	dir, st := fs.enter(&in.InHeader)
+	if !st.Ok() {
+		return st
+	}
+	created, err := fs.vol.Create(dir.Node, name, fs.created(in.Mode, false))
+	if err != nil {
+		return fs.status(err)
+	}
+	if st := fs.newEntry(dir, created, name, &out.EntryOut); !st.Ok() {
+		return st
+	}
+	n, _ := fs.nodes.get(out.NodeId)
+	n.opens.Add(1)
+	fs.open(n, in.Flags, &out.OpenOut)
+	return fuse.OK
+}
+
+// handle finds the open file of a request.
+func (fs *fileSystem) handle(fh uint64) (*handle, fuse.Status) {
+	h, ok := fs.handles.get(fh)
+	if !ok {
+		return nil, fuse.EBADF
+	}
+	return h, fuse.OK
+}
+
+// Flush is sent at each close(2) of a descriptor, and brings back an error that it concerns.
+func (fs *fileSystem) Flush(_ <-chan struct{}, in *fuse.FlushIn) fuse.Status {
+	h, st := fs.handle(in.Fh)
+	if !st.Ok() {
+		return st
+	}
+	return fs.status(h.Flush())
+}
+
+// Fsync has both contents and metadata on stable storage; FAT's metadata is one entry, so that
+// fdatasync has nothing to spare.
+func (fs *fileSystem) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	h, st := fs.handle(in.Fh)
+	if !st.Ok() {
+		return st
+	}
+	return fs.status(h.Sync())
+}
+
+// Release is sent when the last descriptor of an open file is closed. Nobody waits for it.
+func (fs *fileSystem) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
+	if h, ok := fs.handles.take(in.Fh); ok {
+		h.close()
+	}
+}
+
+func (h *handle) close() {
+	h.Handle.Close()
+	h.n.opens.Add(-1)
+}

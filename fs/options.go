@@ -1,0 +1,84 @@
+package fs
+
+import (
+	"log/slog"
+
+	"fatvol/image/fat"
+)
+
+// Options are the choices of a mount that concern the kernel's side of it. The zero value is a
+// read-write mount for the serving user alone, with every permission bit set, whose modes nobody
+// checks but us. Each option means what the option of the same name means to Linux's vfat
+// (Documentation/filesystems/vfat.rst).
+type Options struct {
+	// UID and GID own every file.
+	UID, GID uint32
+	// FMask and DMask are the permission bits taken away from 0777, of files and of directories.
+	FMask, DMask uint32
+	// AllowUTime says who besides the owner may set times: 020 the group, 002 everybody.
+	AllowUTime uint32
+	// Quiet: a chown or chmod that FAT cannot hold succeeds without effect, instead of EPERM.
+	Quiet bool
+	// ShowExec: only .EXE, .COM and .BAT files have the x bits that FMask leaves.
+	ShowExec bool
+	// SysImmutable: files with the system attribute cannot be changed, removed or renamed.
+	SysImmutable bool
+	// RODir: the read-only attribute of a directory takes its w bits away. Otherwise it is only
+	// a flag for applications, as on Windows.
+	RODir bool
+	// NFS is "", "stale_rw" or "nostale_ro". If it is not empty, file handles are resolved as
+	// knfsd wants it, and with nostale_ro nodes are remembered for the life of the mount.
+	NFS string
+
+	// Writeback lets the kernel acknowledge writes before we see them.
+	Writeback bool
+	// AllowOther opens the mount to users other than the serving one.
+	AllowOther bool
+	// DefaultPermissions has the kernel check modes. It checks by its own rules, which know
+	// neither Quiet nor AllowUTime; where one of them grants more, we check instead of it.
+	DefaultPermissions bool
+
+	// FSName is the source that the mount table shows; Subtype makes the type fuse.Subtype, and
+	// is "fatvol" when empty.
+	FSName, Subtype string
+	// Flags of the mount point, as in mount(8).
+	NoSuid, NoDev, NoExec                      bool
+	NoAtime, NoDirAtime, RelAtime, StrictAtime bool
+	Sync, DirSync, ReadOnly                    bool
+
+	// BlockSize is st_blksize: how much applications had best read and write at once. 0 is the
+	// cluster size, but at least 64 KiB, because each transfer is a round trip.
+	BlockSize int
+
+	// Log receives one line per kind of failure; nil is slog.Default(). Debug adds a line for
+	// every request and reply.
+	Log   *slog.Logger
+	Debug bool
+
+	// State, if not nil, gives further extended attributes of the root by their name without
+	// "user.fatvol.". It is asked at each listing and must answer even when the volume cannot.
+	State func() map[string]string
+}
+
+const minBlockSize = 64 << 10
+
+func (o *Options) setDefaults(g fat.Geometry) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Subtype == "" {
+		o.Subtype = "fatvol"
+	}
+	if o.FSName == "" {
+		o.FSName = o.Subtype
+	}
+	if o.BlockSize <= 0 {
+		o.BlockSize = max(g.ClusterSize, minBlockSize)
+	}
+}
+
+// kernelChecks reports whether the kernel alone decides who may do what. It cannot be left to it
+// where an option grants what its rules deny: Quiet, and AllowUTime.
+func (o *Options) kernelChecks() bool {
+	return o.DefaultPermissions && !o.Quiet && o.AllowUTime&0o022 == 0
+}

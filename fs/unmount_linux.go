@@ -1,0 +1,100 @@
+package fs
+
+import (
+	"bytes"
+	"fmt"
+	"os/exec"
+	"strings"
+
+	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
+)
+
+// A deviceID is the st_dev of a mount, by which it is found wherever it was moved. Asking the mount
+// itself would be a request that we would have to answer.
+type deviceID struct{ major, minor int }
+
+func (d deviceID) String() string { return fmt.Sprintf("%d:%d", d.major, d.minor) }
+
+// findMount looks for the topmost mount on dir.
+func findMount(dir, fstype string) (deviceID, error) {
+	top, err := topMount(dir)
+	if err != nil {
+		return deviceID{}, err
+	}
+	if top == nil || top.FSType != fstype {
+		return deviceID{}, fmt.Errorf("%w: no %s on %s", ErrNotMounted, fstype, dir)
+	}
+	return deviceID{top.Major, top.Minor}, nil
+}
+
+// topMount gives what is mounted on dir last, and thus on top; nil if nothing is.
+func topMount(dir string) (*mountinfo.Info, error) {
+	all, err := mountinfo.GetMounts(func(i *mountinfo.Info) (skip, stop bool) {
+		return i.Mountpoint != dir, false
+	})
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	return all[len(all)-1], nil
+}
+
+// unmount takes the mount from wherever it is now.
+func (m *kernelMount) unmount(lazy bool) error {
+	places, err := mountinfo.GetMounts(func(i *mountinfo.Info) (skip, stop bool) {
+		return i.Major != m.id.major || i.Minor != m.id.minor, false
+	})
+	if err != nil {
+		return err
+	}
+	if len(places) == 0 {
+		return ErrNotMounted
+	}
+	dir := places[0].Mountpoint
+	for _, p := range places {
+		if p.Mountpoint == m.dir {
+			dir = m.dir
+		}
+	}
+	top, err := topMount(dir)
+	if err != nil {
+		return err
+	}
+	if top == nil || top.Major != m.id.major || top.Minor != m.id.minor {
+		return fmt.Errorf("%s: another file system is mounted on top: %w", dir, unix.EBUSY)
+	}
+	return m.unmountPath(dir, lazy)
+}
+
+func (m *kernelMount) unmountPath(dir string, lazy bool) error {
+	if m.direct {
+		flags := unix.UMOUNT_NOFOLLOW
+		if lazy {
+			flags |= unix.MNT_DETACH
+		}
+		if err := unix.Unmount(dir, flags); err != nil {
+			return fmt.Errorf("unmount %s: %w", dir, err)
+		}
+		return nil
+	}
+	bin, err := fusermountPath()
+	if err != nil {
+		return err
+	}
+	args := []string{"-u"}
+	if lazy {
+		args = append(args, "-z")
+	}
+	var stderr bytes.Buffer
+	cmd := exec.Command(bin, append(args, "--", dir)...)
+	cmd.Env = append(cmd.Environ(), "LC_ALL=C")
+	cmd.Stderr = &stderr
+	if err := cmd.Run(); err != nil {
+		said := strings.Join(strings.Fields(stderr.String()), " ")
+		if strings.Contains(said, "busy") {
+			return fmt.Errorf("unmount %s: %w", dir, unix.EBUSY)
+		}
+		return fmt.Errorf("unmount %s: %s (%w)", dir, said, err)
+	}
+	return nil
+}
