@@ -259,19 +259,19 @@ func (v *Volume) touch(n *Node) {
 	v.setDirty(n)
 }
 
-// A stamp is a moment as directory entries keep it.
-type stamp struct {
+// A moment is a time as directory entries keep it.
+type moment struct {
 	second     int64 // Unix time that it was made from
 	date, time uint16
 }
 
 // stamp is the time now. It is worked out once a second: zone rules cost more than a small write.
-func (v *Volume) stamp() stamp {
+func (v *Volume) stamp() moment {
 	now := v.opt.Now()
 	if s := v.lastStamp.Load(); s != nil && s.second == now.Unix() {
 		return *s
 	}
-	s := stamp{second: now.Unix()}
+	s := moment{second: now.Unix()}
 	s.date, s.time, _ = v.opt.Clock.Encode(now)
 	v.lastStamp.Store(&s)
 	return s

@@ -33,7 +33,7 @@ type Volume struct {
 	broken   atomic.Pointer[error] // set under ErrorsPanic: the answer to every call
 	noted    noted
 
-	lastStamp atomic.Pointer[stamp]
+	lastStamp atomic.Pointer[moment]
 
 	// dataSeq counts writes to the device, syncedSeq is what it was when the last Sync that
 	// succeeded began: all those writes are on the medium.
