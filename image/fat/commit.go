@@ -236,7 +236,7 @@ func (v *Volume) markClean() error {
 	if err := v.putInfo(); err != nil {
 		return err
 	}
-	if !v.flagged || v.keepDirty || !v.settled() {
+	if !v.flagged || v.keepDirty || !v.settled() || v.hasOrphans() {
 		return v.syncUpTo(v.dataSeq.Load())
 	}
 	if err := v.syncUpTo(v.dataSeq.Load()); err != nil {
@@ -265,6 +265,13 @@ func (v *Volume) markClean() error {
 		}
 	}
 	return v.syncDevice()
+}
+
+// hasOrphans reports whether there are files without a name, whose clusters a cut would leak.
+func (v *Volume) hasOrphans() bool {
+	v.meta.RLock()
+	defer v.meta.RUnlock()
+	return len(v.orphans) > 0
 }
 
 // cleanAtom is the first atom of the FAT with the clean-shutdown bit set, in memory as well.

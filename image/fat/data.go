@@ -258,6 +258,7 @@ func (n *Node) attach(r *reservation, have uint32, barrier bool) {
 	}
 	n.fresh = min(n.fresh, have)
 	ch.append(r.extents)
+	n.v.changed()
 }
 
 const (

@@ -158,6 +158,9 @@ func (v *Volume) put(n *Node, name Name, e dirent) (int32, phase, error) {
 		}
 		return v.putBack(n, name.Key, old, e)
 	}
+	if name.Exact && d.goneShort[name.Short] {
+		return 0, 0, errCommit // the medium has it as the alias of another name
+	}
 	var long []byte
 	short := name.Short
 	if !name.Exact {

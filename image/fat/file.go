@@ -209,6 +209,12 @@ func (n *Node) zeroRange(off, length int64, keepSize bool) error {
 		return err
 	}
 	size := int64(n.d.size)
+	if end > size {
+		// First what may fail for lack of space: then nothing has changed.
+		if err := n.resize(end); err != nil {
+			return err
+		}
+	}
 	if off < size {
 		err := n.spans(off, min(end, size), nil, func(s span) error { return n.v.zero(s.off, s.to-s.from) })
 		if err != nil {
@@ -217,9 +223,6 @@ func (n *Node) zeroRange(off, length int64, keepSize bool) error {
 		n.dataSeq.Store(n.v.dataSeq.Load())
 		n.v.modified(n)
 	}
-	if end > size {
-		return n.resize(end)
-	}
 	return nil
 }
 
@@ -227,8 +230,20 @@ func (n *Node) zeroRange(off, length int64, keepSize bool) error {
 const copyStep = 1 << 20
 
 // CopyTo copies up to length bytes at srcOff to dst at dstOff, and returns how many there were: fewer
-// at the end of the file, and when dst cannot take more. It is not atomic.
+// at the end of the file, and when dst cannot take more. Within one file the ranges must not overlap,
+// or the error is ErrInvalid. It is not atomic.
 func (n *Node) CopyTo(dst *Node, srcOff, dstOff, length int64) (int64, error) {
+	if n == dst {
+		// The end of the file is where it was before the copy moved it.
+		a, err := n.Attr()
+		if err != nil {
+			return 0, err
+		}
+		length = min(length, a.Size-srcOff)
+		if length > 0 && srcOff < dstOff+length && dstOff < srcOff+length {
+			return 0, fmt.Errorf("copy %d bytes at offset %d to offset %d: %w", length, srcOff, dstOff, ErrInvalid)
+		}
+	}
 	buf := make([]byte, max(0, min(length, copyStep)))
 	var done int64
 	for done < length {

@@ -204,12 +204,12 @@ func (m *Model) rename(op Op) *want {
 		return fails(syscall.EBUSY, syscall.EINVAL, syscall.EEXIST, syscall.ENOTEMPTY)
 	}
 	noReplace, exchange := op.Flags&NoReplace != 0, op.Flags&Exchange != 0
-	if noReplace && exchange {
-		return fails(syscall.EINVAL)
-	}
 	// Whatever is wrong may be what is reported.
 	w := &want{}
 	wrong := func(errs ...syscall.Errno) { w.errs = append(w.errs, errs...) }
+	if noReplace && exchange {
+		wrong(syscall.EINVAL)
+	}
 	if src == nil {
 		wrong(missing(op.Path, err1).errs...)
 	}
@@ -232,6 +232,9 @@ func (m *Model) rename(op Op) *want {
 		case exchange:
 		case src.within(dst):
 			wrong(syscall.ENOTEMPTY)
+			if !src.dir {
+				wrong(syscall.EISDIR)
+			}
 		case src.dir && !dst.dir:
 			wrong(syscall.ENOTDIR)
 		case !src.dir && dst.dir:
