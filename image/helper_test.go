@@ -95,7 +95,7 @@ func fatVolume(t testing.TB, size int64, args ...string) *device.Mem {
 }
 
 // put copies a volume into a disk.
-func put(t testing.TB, disk *device.Mem, off int64, volume *device.Mem) {
+func put(t testing.TB, disk device.Device, off int64, volume *device.Mem) {
 	t.Helper()
 	buf, zero := make([]byte, mib), make([]byte, mib)
 	for at := int64(0); at < volume.Size(); at += mib {
