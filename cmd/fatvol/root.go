@@ -35,7 +35,7 @@ func rootCommand() *cobra.Command {
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsages | plainFlags"))
 	root.AddCommand(mountCommand(), umountCommand(), infoCommand(), versionCommand(), manCommand())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return failf(exitUsage, "%w: see '%s --help'", err, cmd.CommandPath())
+		return failf(exitUsage, "%s: %w: see '%s --help'", cmd.Name(), err, cmd.CommandPath())
 	})
 	return root
 }
