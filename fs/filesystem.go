@@ -18,6 +18,7 @@ type fileSystem struct {
 	opt Options
 
 	// Decided at mount.
+	useEpochs  bool   // if the kernel has them
 	ownChecks  bool   // we check permissions, not the kernel
 	distrust   bool   // somebody may not traverse directories, and only we know
 	serverUID  uint32 // who runs this process
@@ -47,6 +48,7 @@ func newFileSystem(vol *fat.Volume, opt Options) *fileSystem {
 	fs := &fileSystem{
 		vol:        vol,
 		opt:        opt,
+		useEpochs:  true,
 		ownChecks:  !opt.kernelChecks(),
 		serverUID:  uint32(os.Geteuid()),
 		generation: uint64(time.Now().Unix()),
@@ -65,7 +67,7 @@ func (fs *fileSystem) SetDebug(bool) {}
 // Init is called once the kernel has said what it can do, before it sends anything else.
 func (fs *fileSystem) Init(s *fuse.Server) {
 	fs.kernel = s
-	fs.epochs = fs.notifyEpoch != nil && s.KernelSettings().SupportsVersion(7, 44)
+	fs.epochs = fs.useEpochs && fs.notifyEpoch != nil && s.KernelSettings().SupportsVersion(7, 44)
 }
 
 // OnUnmount is called after the last request. The kernel has forgotten everything without saying so.

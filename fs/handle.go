@@ -60,7 +60,7 @@ func (fs *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut
 	if n.IsDir() {
 		return fuse.EISDIR
 	}
-	// Counted before stale is asked, whereas removed asks in the other order: one of the two
+	// Counted before it is looked at, whereas removed does so in the other order: one of the two
 	// sees the other.
 	n.opens.Add(1)
 	if st := fs.prepareOpen(n, in); !st.Ok() {
@@ -72,22 +72,20 @@ func (fs *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut
 }
 
 func (fs *fileSystem) prepareOpen(n *node, in *fuse.OpenIn) fuse.Status {
-	if n.stale.Load() {
-		a, err := n.Attr()
-		if err != nil {
-			return fs.status(err)
-		}
-		if a.Links == 0 && n.opens.Load() == 1 {
-			return fuse.Status(syscall.ESTALE)
-		}
+	a, err := n.Attr()
+	if err != nil {
+		return fs.status(err)
 	}
-	if st := fs.permit(&in.Caller, n, wants(in.Flags)); !st.Ok() {
+	if a.Links == 0 && n.opens.Load() == 1 {
+		return fuse.Status(syscall.ESTALE)
+	}
+	if st := fs.permitAttr(&in.Caller, n, &a, wants(in.Flags)); !st.Ok() {
 		return st
 	}
 	if in.Flags&syscall.O_TRUNC != 0 {
 		return fs.status(n.Truncate(0))
 	}
-	return fs.status(fs.vol.Alive())
+	return fuse.OK
 }
 
 func (fs *fileSystem) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {

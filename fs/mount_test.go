@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -241,3 +242,5 @@ func wantContent(t testing.TB, name, want string) {
 		t.Errorf("%s: %.60q, want %.60q", name, b, want)
 	}
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -27,6 +27,9 @@ func (fs *fileSystem) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.A
 	if !st.Ok() {
 		return st
 	}
+	if a.Links == 0 && !a.IsDir && n.opens.Load() == 0 {
+		return fuse.Status(syscall.ESTALE) // nothing is left that could change
+	}
 	if fs.opt.immutable(a.Attributes) && in.Valid&(fuse.FATTR_MODE|fattrOwner|fattrTimes) != 0 {
 		return fuse.EPERM
 	}
