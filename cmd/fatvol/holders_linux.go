@@ -36,8 +36,12 @@ func holders(dir, device string) []holder {
 			continue
 		}
 		if what := usesMount(filepath.Join("/proc", e.Name()), dir, device); what != "" {
-			name, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "comm"))
-			found = append(found, holder{pid, strings.TrimSpace(string(name)), what})
+			comm, _ := os.ReadFile(filepath.Join("/proc", e.Name(), "comm"))
+			name := strings.TrimSpace(string(comm))
+			// The umount(8) that has called us inherits files, and ends with us.
+			if pid != os.Getppid() || name != "umount" {
+				found = append(found, holder{pid, name, what})
+			}
 		}
 	}
 	slices.SortFunc(found, func(a, b holder) int { return cmp.Compare(a.pid, b.pid) })

@@ -81,7 +81,7 @@ func mountPage() string {
 	p.synopsis("mount.fatvol IMAGE DIR [-sfnvrw] [-N namespace] [-o options] [-t type]")
 	p.synopsis("umount.fatvol DIR [-flnrv] [-N namespace] [-t type]")
 	p.section("Description")
-	p.paragraph("fatvol mounts the FAT12, FAT16 or FAT32 volume in IMAGE, a file or a block device, on the directory DIR. Under the names `mount.fatvol` and `mount.fuse.fatvol` it is what mount(8) calls for the types fatvol and fuse.fatvol, and so for lines of fstab(5); as `umount.fatvol` and `umount.fuse.fatvol` it makes umount(8) wait until the image is complete.")
+	p.paragraph("fatvol mounts the FAT12, FAT16 or FAT32 volume in IMAGE, a file or a block device, on the directory DIR. Under the names `mount.fatvol` and `mount.fuse.fatvol` it is what mount(8) calls for the types fatvol and fuse.fatvol, and so for lines of fstab(5); as `umount.fatvol` and `umount.fuse.fatvol` what umount(8) calls, so that it waits until the image is complete. umount(8) calls it for mounts that were made with the option `helper=fatvol`, and with `-c`, which systemd uses; otherwise it unmounts by itself, and returns while the last of the volume may still be being written.")
 	p.paragraph("Options mean what they mean to Linux's vfat. Of several that contradict each other, the last one counts. An unknown or malformed option is an error. A value that holds a comma is put between double quotes, or the comma behind a backslash.")
 	p.section("Options")
 	for _, g := range optionGroups {
@@ -96,7 +96,7 @@ func mountPage() string {
 	p.item("`/run/fatvol`, `$XDG_RUNTIME_DIR/fatvol`", "Records of the mounts that are there.")
 	p.section("Examples")
 	p.paragraph("In fstab(5):")
-	p.example("/srv/card.img  /mnt/card  fatvol  noauto,user,umask=022,partition=1  0 0")
+	p.example("/srv/card.img  /mnt/card  fatvol  noauto,user,helper=fatvol,umask=022,partition=1  0 0")
 	p.paragraph("The second partition of an image, for one user, read-only:")
 	p.example("mount -t fatvol -o ro,partition=2,uid=anna,gid=anna,umask=077 disk.img /mnt")
 	p.section("See also")

@@ -28,7 +28,8 @@ func umountCommand() *cobra.Command {
 		Short:   "Unmount a volume and wait until it is complete on the host",
 		Long: "Unmounts the volume that is mounted on DIR, waits until the process that served it has\n" +
 			"written everything and ended, and returns how that went. The image's path may stand\n" +
-			"for DIR. umount(8) does the same where fatvol's umount helpers are installed.",
+			"for DIR. umount(8) does the same for mounts with the option helper=fatvol;\n" +
+			"otherwise it may return while the last of the volume is still being written.",
 		Example: "  fatvol umount /mnt",
 		Args:    exactly("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
