@@ -75,6 +75,16 @@ func (fs *fileSystem) status(err error) fuse.Status {
 	return fuse.Status(errno)
 }
 
+// nodeStatus is status for what is done to a node rather than to a name. That it does not exist means
+// that the file was removed meanwhile: ESTALE makes the kernel look its path up again, once.
+func (fs *fileSystem) nodeStatus(err error) fuse.Status {
+	st := fs.status(err)
+	if st == fuse.ENOENT {
+		return fuse.Status(syscall.ESTALE)
+	}
+	return st
+}
+
 // failureInterval is the least time between two lines about failed requests.
 const failureInterval = 5 * time.Second
 

@@ -40,16 +40,24 @@ func wants(flags uint32) (want uint32) {
 }
 
 // open makes a handle of n and fills in the reply.
-func (fs *fileSystem) open(n *node, flags uint32, out *fuse.OpenOut) {
-	h := &handle{Handle: n.Open(), n: n, writable: flags&openAccess != syscall.O_RDONLY}
+func (fs *fileSystem) open(n *node, flags uint32, out *fuse.OpenOut) (*handle, fuse.Status) {
+	// Counted before it is opened, whereas removed asks after the name is gone: either it sees
+	// the count, or the engine says here that the file is gone.
+	n.opens.Add(1)
+	fh, err := n.Open()
+	if err != nil {
+		n.opens.Add(-1)
+		return nil, fs.nodeStatus(err)
+	}
+	h := &handle{Handle: fh, n: n, writable: flags&openAccess != syscall.O_RDONLY}
 	out.Fh = fs.lastHandle.Add(1)
-	fs.handles.put(out.Fh, h)
 	// Only what goes through the kernel changes a file, so what it has cached stays good.
 	out.OpenFlags = fuse.FOPEN_KEEP_CACHE
 	if !h.writable {
 		// A descriptor that cannot write has no error to report at close(2).
 		out.OpenFlags |= fuse.FOPEN_NOFLUSH
 	}
+	return h, fuse.OK
 }
 
 func (fs *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
@@ -60,31 +68,20 @@ func (fs *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut
 	if n.IsDir() {
 		return fuse.EISDIR
 	}
-	// Counted before it is looked at, whereas removed does so in the other order: one of the two
-	// sees the other.
-	n.opens.Add(1)
-	if st := fs.prepareOpen(n, in); !st.Ok() {
-		n.opens.Add(-1)
+	if st := fs.permit(&in.Caller, n, wants(in.Flags)); !st.Ok() {
 		return st
 	}
-	fs.open(n, in.Flags, out)
-	return fuse.OK
-}
-
-func (fs *fileSystem) prepareOpen(n *node, in *fuse.OpenIn) fuse.Status {
-	a, err := n.Attr()
-	if err != nil {
-		return fs.status(err)
-	}
-	if a.Links == 0 && n.opens.Load() == 1 {
-		return fuse.Status(syscall.ESTALE)
-	}
-	if st := fs.permitAttr(&in.Caller, n, &a, wants(in.Flags)); !st.Ok() {
+	h, st := fs.open(n, in.Flags, out)
+	if !st.Ok() {
 		return st
 	}
 	if in.Flags&syscall.O_TRUNC != 0 {
-		return fs.status(n.Truncate(0))
+		if err := n.Truncate(0); err != nil {
+			h.close()
+			return fs.nodeStatus(err)
+		}
 	}
+	fs.handles.put(out.Fh, h)
 	return fuse.OK
 }
 
@@ -101,8 +98,12 @@ func (fs *fileSystem) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, 
 		return st
 	}
 	n, _ := fs.nodes.get(out.NodeId)
-	n.opens.Add(1)
-	fs.open(n, in.Flags, &out.OpenOut)
+	h, st := fs.open(n, in.Flags, &out.OpenOut)
+	if !st.Ok() {
+		fs.nodes.forget(out.NodeId, 1)
+		return st
+	}
+	fs.handles.put(out.Fh, h)
 	return fuse.OK
 }
 

@@ -125,7 +125,7 @@ func (fs *fileSystem) setAttributes(c *fuse.Caller, n *node, to fat.Attributes) 
 		return fuse.OK
 	}
 	if err := n.SetAttributes(to); err != nil {
-		return fs.status(err)
+		return fs.nodeStatus(err)
 	}
 	fs.expireAttr(n.ID()) // the mode may have changed
 	return fuse.OK

@@ -37,7 +37,10 @@ func (fs *fileSystem) lookupDot(n *node, name string, out *fuse.EntryOut) fuse.S
 	if name == ".." {
 		target = fs.vol.Parent(n.Node)
 	}
-	target.Hold()
+	target, err := fs.vol.Hold(target)
+	if err != nil {
+		return fs.nodeStatus(err)
+	}
 	return fs.entry(nil, target, false, out)
 }
 

@@ -244,3 +244,15 @@ func wantContent(t testing.TB, name, want string) {
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+// eventually waits for what happens soon without anybody saying so, as what follows a close(2) does.
+func eventually(t testing.TB, what string, cond func() bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); !cond(); {
+		if time.Now().After(end) {
+			t.Errorf("%s: not so after 10 s", what)
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

@@ -27,9 +27,6 @@ func (fs *fileSystem) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.A
 	if !st.Ok() {
 		return st
 	}
-	if a.Links == 0 && !a.IsDir && n.opens.Load() == 0 {
-		return fuse.Status(syscall.ESTALE) // nothing is left that could change
-	}
 	if fs.opt.immutable(a.Attributes) && in.Valid&(fuse.FATTR_MODE|fattrOwner|fattrTimes) != 0 {
 		return fuse.EPERM
 	}
@@ -71,7 +68,7 @@ func (fs *fileSystem) applySetAttr(in *fuse.SetAttrIn, n *node, a *fat.Attr) fus
 			return fuse.Status(syscall.EFBIG)
 		}
 		if err := n.Truncate(int64(size)); err != nil {
-			return fs.status(err)
+			return fs.nodeStatus(err)
 		}
 	}
 	if mode, ok := in.GetMode(); ok {
@@ -82,7 +79,7 @@ func (fs *fileSystem) applySetAttr(in *fuse.SetAttrIn, n *node, a *fat.Attr) fus
 	modified, accessed := setTimes(in)
 	if modified != nil || accessed != nil {
 		if err := n.SetTimes(nil, modified, accessed); err != nil {
-			return fs.status(err)
+			return fs.nodeStatus(err)
 		}
 	}
 	return fuse.OK
@@ -114,7 +111,7 @@ func (fs *fileSystem) chmod(n *node, a *fat.Attr, mode uint32) fuse.Status {
 	if attributes == a.Attributes {
 		return fuse.OK
 	}
-	return fs.status(n.SetAttributes(attributes))
+	return fs.nodeStatus(n.SetAttributes(attributes))
 }
 
 // permitSetAttr does what the kernel does in setattr_prepare, but for allow_utime. EPERM is for what

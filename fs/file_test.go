@@ -1,0 +1,445 @@
+package fs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// create makes a file that is open for reading and writing until the test's end.
+func create(t testing.TB, name, content string) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	must(t, err)
+	t.Cleanup(func() { f.Close() })
+	_, err = f.WriteString(content)
+	must(t, err)
+	return f
+}
+
+func size(t testing.TB, name string) int64 {
+	t.Helper()
+	fi, err := os.Stat(name)
+	must(t, err)
+	return fi.Size()
+}
+
+// pattern is content that shows where it came from.
+func pattern(seed, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i*7 + i>>8*3 + seed)
+	}
+	return b
+}
+
+func TestWriteAndRead(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		mkfs []string
+		size int64
+		wb   bool
+	}{
+		{"FAT12", []string{"-F", "12"}, 4 << 20, false},
+		{"FAT16", []string{"-F", "16"}, 32 << 20, false},
+		{"FAT32", []string{"-F", "32"}, 64 << 20, false},
+		{"FAT16, write-back", []string{"-F", "16"}, 32 << 20, true},
+		{"FAT32, sectors of 4096", []string{"-F", "32", "-S", "4096"}, 300 << 20, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := mount(t, setup{mkfs: c.mkfs, size: c.size, fs: Options{Writeback: c.wb}})
+			want := map[string][]byte{}
+			for i, n := range []int{0, 1, 511, 512, 4095, 4096, 4097, 128<<10 + 1, 1<<20 + 5, 2<<20 - 1} {
+				if int64(n) > c.size/4 {
+					continue
+				}
+				name := m.path(fmt.Sprintf("file %d.bin", n))
+				want[name] = pattern(i, n)
+				must(t, os.WriteFile(name, want[name], 0o666))
+			}
+			for name, b := range want {
+				got, err := os.ReadFile(name)
+				must(t, err)
+				if !bytes.Equal(got, b) {
+					t.Errorf("%s: cached contents differ", name)
+				}
+				m.InvalidateAll()
+				if got, err = os.ReadFile(name); err != nil || !bytes.Equal(got, b) {
+					t.Errorf("%s: contents differ when read anew (%v)", name, err)
+				}
+			}
+		})
+	}
+}
+
+func TestOverwriteAndHoles(t *testing.T) {
+	m := mount(t, setup{})
+	f := create(t, m.path("f"), "0123456789")
+	_, err := f.WriteAt([]byte("XYZ"), 3)
+	must(t, err)
+	_, err = f.WriteAt([]byte("end"), 100_000)
+	must(t, err)
+	want := append([]byte("012XYZ6789"), make([]byte, 100_000-10)...)
+	want = append(want, "end"...)
+	m.InvalidateAll()
+	got := make([]byte, len(want)+10)
+	n, err := f.ReadAt(got, 0)
+	if err != io.EOF || !bytes.Equal(got[:n], want) {
+		t.Errorf("read %d bytes, %v; want %d, which differ: %v", n, err, len(want), !bytes.Equal(got[:n], want))
+	}
+}
+
+func TestAppend(t *testing.T) {
+	for _, flags := range []int{0, unix.O_DIRECT, unix.O_SYNC} {
+		t.Run(fmt.Sprintf("flags %#x", flags), func(t *testing.T) {
+			m := mount(t, setup{})
+			write(t, m.path("log"), "")
+			var files []*os.File
+			for range 2 {
+				f, err := os.OpenFile(m.path("log"), os.O_WRONLY|os.O_APPEND|flags, 0)
+				must(t, err)
+				defer f.Close()
+				files = append(files, f)
+			}
+			block := aligned(4096)
+			for i := range 8 {
+				for j := range block {
+					block[j] = byte('a' + i)
+				}
+				_, err := files[i%2].Write(block)
+				must(t, err)
+			}
+			got, err := os.ReadFile(m.path("log"))
+			must(t, err)
+			for i := range 8 {
+				if part := got[i*4096 : (i+1)*4096]; part[0] != byte('a'+i) || part[4095] != byte('a'+i) {
+					t.Errorf("block %d is of %c to %c", i, part[0], part[4095])
+				}
+			}
+		})
+	}
+}
+
+// aligned gives a buffer that direct I/O takes.
+func aligned(n int) []byte {
+	b := make([]byte, n+4096)
+	off := int(-uintptr(unsafe.Pointer(&b[0])) & 4095)
+	return b[off : off+n]
+}
+
+func TestDirect(t *testing.T) {
+	m := mount(t, setup{})
+	must(t, os.WriteFile(m.path("f"), pattern(1, 300_000), 0o666))
+	f, err := os.OpenFile(m.path("f"), os.O_RDWR|unix.O_DIRECT, 0)
+	must(t, err)
+	defer f.Close()
+	b := aligned(64 << 10)
+	if n, err := f.ReadAt(b, 4096); err != nil || !bytes.Equal(b[:n], pattern(1, 300_000)[4096:4096+n]) {
+		t.Errorf("direct read: %d %v", n, err)
+	}
+	copy(b, pattern(9, len(b)))
+	if _, err := f.WriteAt(b, 8192); err != nil {
+		t.Error(err)
+	}
+	got, err := os.ReadFile(m.path("f"))
+	must(t, err)
+	if !bytes.Equal(got[8192:8192+len(b)], b) {
+		t.Error("a buffered read does not see what was written directly")
+	}
+	write(t, m.path("f"), "now buffered")
+	if n, err := f.ReadAt(b, 0); err != io.EOF || string(b[:n]) != "now buffered" {
+		t.Errorf("a direct read does not see what was written through the cache: %q %v", b[:n], err)
+	}
+}
+
+func TestTruncate(t *testing.T) {
+	m := mount(t, setup{})
+	content := pattern(3, 50_000)
+	must(t, os.WriteFile(m.path("f"), content, 0o666))
+	check := func(n int, tail []byte) {
+		t.Helper()
+		m.InvalidateAll()
+		got, err := os.ReadFile(m.path("f"))
+		must(t, err)
+		if want := append(append([]byte{}, content[:n]...), tail...); !bytes.Equal(got, want) {
+			t.Errorf("%d bytes, want %d; or they differ", len(got), len(want))
+		}
+	}
+	must(t, os.Truncate(m.path("f"), 12_345))
+	check(12_345, nil)
+	must(t, os.Truncate(m.path("f"), 20_000))
+	check(12_345, make([]byte, 20_000-12_345))
+	f, err := os.OpenFile(m.path("f"), os.O_RDWR, 0)
+	must(t, err)
+	defer f.Close()
+	must(t, f.Truncate(100))
+	check(100, nil)
+	if _, err := os.OpenFile(m.path("f"), os.O_RDONLY|os.O_TRUNC, 0); err != nil {
+		t.Error(err)
+	}
+	check(0, nil)
+	wantErrno(t, "truncate of a directory", os.Truncate(m.dir, 0), unix.EISDIR)
+}
+
+// 4 GiB - 1 is the most that a file holds: EFBIG beyond, and what fits is written.
+func TestSizeLimit(t *testing.T) {
+	m := mount(t, setup{size: 5 << 30, mkfs: []string{"-F", "32", "-s", "64"}})
+	f := create(t, m.path("f"), "")
+	const limit = 1<<32 - 1
+	must(t, f.Truncate(0))
+	wantErrno(t, "truncate beyond", f.Truncate(limit+1), unix.EFBIG)
+	wantErrno(t, "truncate far beyond", unix.Ftruncate(int(f.Fd()), 1<<62+1), unix.EFBIG)
+	_, err := f.WriteAt([]byte("x"), limit)
+	wantErrno(t, "write beyond", err, unix.EFBIG)
+	wantErrno(t, "fallocate beyond", unix.Fallocate(int(f.Fd()), 0, limit-10, 20), unix.EFBIG)
+	if n := size(t, m.path("f")); n != 0 {
+		t.Errorf("refused changes left a size of %d", n)
+	}
+	must(t, f.Truncate(limit-100))
+	n, err := unix.Pwrite(int(f.Fd()), pattern(1, 4096), limit-50)
+	if n != 50 || err != nil {
+		t.Errorf("write over the limit: %d %v, want 50 bytes", n, err)
+	}
+	if n := size(t, m.path("f")); n != limit {
+		t.Errorf("size %d, want %d", n, int64(limit))
+	}
+	must(t, os.Truncate(m.path("f"), 0)) // fsck.fat 4.2 takes the length of such a chain for 0
+}
+
+func TestNoSpace(t *testing.T) {
+	m := mount(t, setup{size: 4 << 20, mkfs: []string{"-F", "12"}})
+	f := create(t, m.path("big"), "")
+	total := 0
+	for {
+		n, err := f.Write(pattern(total, 64<<10))
+		total += n
+		if err != nil {
+			wantErrno(t, "write", err, unix.ENOSPC)
+			break
+		}
+	}
+	var st unix.Statfs_t
+	must(t, unix.Statfs(m.dir, &st))
+	if st.Bfree != 0 {
+		t.Errorf("%d free blocks on a full volume", st.Bfree)
+	}
+	if n := size(t, m.path("big")); n != int64(total) {
+		t.Errorf("size %d after %d bytes were written", n, total)
+	}
+	wantErrno(t, "mkdir", os.Mkdir(m.path("dir"), 0o777), unix.ENOSPC)
+	must(t, os.Remove(m.path("big")))
+	must(t, f.Close())
+	eventually(t, "space comes back", func() bool {
+		must(t, unix.Statfs(m.dir, &st))
+		return st.Bfree > 0
+	})
+}
+
+func TestFallocate(t *testing.T) {
+	m := mount(t, setup{})
+	f := create(t, m.path("f"), string(pattern(5, 40_000)))
+	fd := int(f.Fd())
+	must(t, unix.Fallocate(fd, 0, 0, 100_000))
+	if n := size(t, m.path("f")); n != 100_000 {
+		t.Errorf("size %d after fallocate", n)
+	}
+	must(t, unix.Fallocate(fd, unix.FALLOC_FL_KEEP_SIZE, 0, 200_000))
+	if n := size(t, m.path("f")); n != 100_000 {
+		t.Errorf("size %d after fallocate with KEEP_SIZE", n)
+	}
+	must(t, unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 1000, 5000))
+	must(t, unix.Fallocate(fd, unix.FALLOC_FL_ZERO_RANGE, 30_000, 100_000))
+	must(t, unix.Fallocate(fd, unix.FALLOC_FL_ZERO_RANGE|unix.FALLOC_FL_KEEP_SIZE, 20_000, 10))
+	want := append(pattern(5, 40_000), make([]byte, 90_000)...)
+	clear(want[1000:6000])
+	clear(want[20_000:20_010])
+	clear(want[30_000:])
+	for range 2 {
+		got, err := os.ReadFile(m.path("f"))
+		must(t, err)
+		if !bytes.Equal(got, want) {
+			t.Errorf("%d bytes, want %d; or they differ", len(got), len(want))
+		}
+		m.InvalidateAll()
+	}
+	for _, mode := range []uint32{unix.FALLOC_FL_COLLAPSE_RANGE, unix.FALLOC_FL_INSERT_RANGE, unix.FALLOC_FL_UNSHARE_RANGE} {
+		wantErrno(t, fmt.Sprintf("fallocate mode %#x", mode), unix.Fallocate(fd, mode, 0, 4096), unix.EOPNOTSUPP)
+	}
+	wantErrno(t, "more than there is", unix.Fallocate(fd, 0, 0, 1<<30), unix.ENOSPC)
+}
+
+func TestSeekDataHole(t *testing.T) {
+	m := mount(t, setup{})
+	f := create(t, m.path("f"), "")
+	must(t, f.Truncate(10_000))
+	for range 2 { // the first asks us, the kernel knows from then on
+		for _, c := range []struct {
+			off    int64
+			whence int
+			want   int64
+			errno  syscall.Errno
+		}{
+			{0, unix.SEEK_DATA, 0, 0},
+			{9_999, unix.SEEK_DATA, 9_999, 0},
+			{0, unix.SEEK_HOLE, 10_000, 0},
+			{9_999, unix.SEEK_HOLE, 10_000, 0},
+			{10_000, unix.SEEK_DATA, 0, unix.ENXIO},
+			{10_000, unix.SEEK_HOLE, 0, unix.ENXIO},
+			{20_000, unix.SEEK_DATA, 0, unix.ENXIO},
+		} {
+			got, err := unix.Seek(int(f.Fd()), c.off, c.whence)
+			wantErrno(t, fmt.Sprintf("seek %d whence %d", c.off, c.whence), err, c.errno)
+			if err == nil && got != c.want {
+				t.Errorf("seek %d whence %d: %d, want %d", c.off, c.whence, got, c.want)
+			}
+		}
+	}
+}
+
+func TestCopyFileRange(t *testing.T) {
+	for _, wb := range []bool{false, true} {
+		t.Run(fmt.Sprintf("write-back %v", wb), func(t *testing.T) {
+			m := mount(t, setup{size: 100 << 20, fs: Options{Writeback: wb}})
+			content := pattern(2, 3<<20+123)
+			src := create(t, m.path("src"), string(content))
+			dst := create(t, m.path("dst"), "head")
+			if b, err := os.ReadFile(m.path("dst")); err != nil || string(b) != "head" {
+				t.Fatalf("%q %v", b, err)
+			}
+			// Both sides have changes that may be in the kernel only.
+			_, err := src.WriteAt([]byte("fresh"), 1<<20)
+			must(t, err)
+			copy(content[1<<20:], "fresh")
+			in, out := int64(0), int64(2)
+			for left := len(content); left > 0; {
+				n, err := unix.CopyFileRange(int(src.Fd()), &in, int(dst.Fd()), &out, left, 0)
+				must(t, err)
+				if n == 0 {
+					t.Fatal("nothing copied")
+				}
+				left -= n
+			}
+			got, err := os.ReadFile(m.path("dst"))
+			must(t, err)
+			if !bytes.Equal(got, append([]byte("he"), content...)) {
+				t.Errorf("the copy differs (%d bytes)", len(got))
+			}
+			in = 1 << 30
+			if n, err := unix.CopyFileRange(int(src.Fd()), &in, int(dst.Fd()), &out, 100, 0); n != 0 || err != nil {
+				t.Errorf("copy from beyond the end: %d %v", n, err)
+			}
+		})
+	}
+}
+
+func TestSyncs(t *testing.T) {
+	m := mount(t, setup{})
+	f := create(t, m.path("f"), "data")
+	must(t, f.Sync())
+	must(t, unix.Fdatasync(int(f.Fd())))
+	d, err := os.Open(m.dir)
+	must(t, err)
+	defer d.Close()
+	must(t, d.Sync())
+	must(t, unix.Syncfs(int(d.Fd())))
+}
+
+func TestUnlinkedButOpen(t *testing.T) {
+	m := mount(t, setup{})
+	f := create(t, m.path("f"), "before")
+	must(t, os.Remove(m.path("f")))
+	write(t, m.path("f"), "another")
+	_, err := f.WriteString(" and after")
+	must(t, err)
+	m.InvalidateAll()
+	b := make([]byte, 100)
+	n, _ := f.ReadAt(b, 0)
+	if string(b[:n]) != "before and after" {
+		t.Errorf("read %q", b[:n])
+	}
+	var st unix.Stat_t
+	must(t, unix.Fstat(int(f.Fd()), &st))
+	if st.Nlink != 0 || st.Size != 16 {
+		t.Errorf("nlink %d size %d", st.Nlink, st.Size)
+	}
+	must(t, f.Truncate(3))
+	must(t, f.Sync())
+	must(t, f.Close())
+	wantContent(t, m.path("f"), "another")
+}
+
+// A descriptor that only names a file does not keep its contents. What it names can still be asked for,
+// but neither opened nor changed, and nothing is wrong with the volume.
+func TestUnlinkedAndNotOpen(t *testing.T) {
+	m := mount(t, setup{})
+	write(t, m.path("f"), "content")
+	fd, err := unix.Open(m.path("f"), unix.O_PATH, 0)
+	must(t, err)
+	defer unix.Close(fd)
+	must(t, os.Remove(m.path("f")))
+	name := "/proc/self/fd/" + itoa(fd)
+	if _, err := os.Open(name); !errors.Is(err, unix.ESTALE) && !errors.Is(err, unix.ENOENT) {
+		t.Errorf("open: %v", err)
+	}
+	if err := os.Truncate(name, 0); !errors.Is(err, unix.ESTALE) && !errors.Is(err, unix.ENOENT) {
+		t.Errorf("truncate: %v", err)
+	}
+	write(t, m.path("g"), "the volume is fine")
+}
+
+func TestBadOperations(t *testing.T) {
+	m := mount(t, setup{})
+	write(t, m.path("f"), "x")
+	must(t, os.Mkdir(m.path("d"), 0o777))
+	wantErrno(t, "hard link", os.Link(m.path("f"), m.path("l")), unix.EPERM)
+	wantErrno(t, "symlink", os.Symlink("f", m.path("l")), unix.EPERM)
+	wantErrno(t, "fifo", unix.Mkfifo(m.path("p"), 0o666), unix.EPERM)
+	wantErrno(t, "socket", unix.Mknod(m.path("s"), unix.S_IFSOCK|0o666, 0), unix.EPERM)
+	wantErrno(t, "device", unix.Mknod(m.path("n"), unix.S_IFCHR|0o666, 0x103), unix.EPERM)
+	wantErrno(t, "unlink of a directory", unix.Unlink(m.path("d")), unix.EISDIR)
+	wantErrno(t, "rmdir of a file", unix.Rmdir(m.path("f")), unix.ENOTDIR)
+	wantErrno(t, "a file as directory", unix.Rmdir(m.path("f/x")), unix.ENOTDIR)
+	_, err := unix.Open(m.dir, unix.O_TMPFILE|unix.O_RDWR, 0o600)
+	wantErrno(t, "O_TMPFILE", err, unix.EOPNOTSUPP)
+	_, err = os.OpenFile(m.path("d"), os.O_WRONLY, 0)
+	wantErrno(t, "open of a directory for writing", err, unix.EISDIR)
+	_, err = os.Readlink(m.path("f"))
+	wantErrno(t, "readlink", err, unix.EINVAL)
+	for _, name := range []string{"a:b", "a?b", "a*b", `a"b`, "a<b", "a>b", "a|b", `a\b`, "a\x01b", "end.", "end "} {
+		_, err := os.Create(m.path() + "/" + name)
+		wantErrno(t, fmt.Sprintf("create %q", name), err, unix.EINVAL)
+		_, err = os.Stat(m.path() + "/" + name)
+		if err == nil {
+			t.Errorf("%q exists", name)
+		}
+	}
+	long := string(bytes.Repeat([]byte("x"), 255))
+	must(t, os.WriteFile(m.path(long), nil, 0o666))
+	_, err = os.Create(m.path(long + "x"))
+	wantErrno(t, "256 characters", err, unix.ENAMETOOLONG)
+	must(t, unix.Mknod(m.path("regular"), unix.S_IFREG|0o666, 0))
+	if fi, err := os.Stat(m.path("regular")); err != nil || !fi.Mode().IsRegular() {
+		t.Errorf("mknod of a regular file: %v %v", fi, err)
+	}
+}
+
+func TestStatfs(t *testing.T) {
+	m := mount(t, setup{})
+	var st unix.Statfs_t
+	must(t, unix.Statfs(m.dir, &st))
+	s, err := m.vol.Stat()
+	must(t, err)
+	if st.Blocks != uint64(s.Clusters) || st.Bfree != uint64(s.Free) || st.Bavail != st.Bfree {
+		t.Errorf("%d blocks, %d free, %d available; the volume has %d clusters, %d free", st.Blocks, st.Bfree, st.Bavail, s.Clusters, s.Free)
+	}
+	if int(st.Bsize) != s.ClusterSize || int(st.Frsize) != s.ClusterSize || st.Namelen != 1530 {
+		t.Errorf("block size %d, fragment %d, names of %d", st.Bsize, st.Frsize, st.Namelen)
+	}
+}
