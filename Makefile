@@ -1,0 +1,89 @@
+# make demo       a guided tour: builds fatvol, makes an image, mounts it, uses it, unmounts it
+# make            builds bin/fatvol
+# make test       everything there is to test; installs what it needs (Debian, Ubuntu)
+# make install    into PREFIX (/usr/local), with helpers for mount(8) and the manual pages
+
+PREFIX    ?= /usr/local
+BINDIR    ?= $(PREFIX)/bin
+MANDIR    ?= $(PREFIX)/share/man
+# mount(8) looks for its helpers nowhere else.
+HELPERDIR ?= /sbin
+DESTDIR   ?=
+
+GO        ?= go
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+FUZZTIME  ?= 20s
+TESTFLAGS ?=
+
+HELPERS   := mount.fatvol mount.fuse.fatvol umount.fatvol umount.fuse.fatvol
+PLATFORMS := linux/amd64 linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64 freebsd/amd64
+
+.PHONY: all build demo test deps unit race integration bench fuzz lint man install uninstall clean
+
+all: build
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/fatvol ./cmd/fatvol
+
+demo:
+	@integration/demo.sh
+
+deps:
+	@.ci/install-deps
+
+test: deps lint unit race integration
+
+# Packages on their own.
+unit:
+	$(GO) test -timeout 20m $(TESTFLAGS) ./cmd/... ./fs/... ./image/...
+
+# The same under the race detector; long tests are shortened, they have run already.
+race:
+	$(GO) test -race -short -timeout 20m $(TESTFLAGS) ./cmd/... ./fs/... ./image/...
+
+# The built program on real mounts, with real tools.
+integration: deps
+	$(GO) test -timeout 30m $(TESTFLAGS) ./integration/...
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+
+# Every fuzz target for FUZZTIME.
+fuzz:
+	@set -e; for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+# Form, suspicious constructs, and that every platform compiles.
+lint:
+	@unformatted=$$(gofmt -l cmd fs image integration); \
+	if [ -n "$$unformatted" ]; then echo "gofmt -w is needed on:"; echo "$$unformatted"; exit 1; fi
+	@set -e; for p in $(PLATFORMS); do \
+		echo "go vet for $$p"; \
+		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) vet ./...; \
+	done
+
+# The manual pages come from the same tables as the program's options.
+man: build
+	bin/fatvol gen-man docs/man
+
+install: build
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(HELPERDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man8
+	install -m 755 bin/fatvol $(DESTDIR)$(BINDIR)/fatvol
+	for h in $(HELPERS); do \
+		ln -sf $(BINDIR)/fatvol $(DESTDIR)$(HELPERDIR)/$$h; \
+		echo '.so man8/mount.fatvol.8' > $(DESTDIR)$(MANDIR)/man8/$$h.8; \
+	done
+	install -m 644 docs/man/fatvol.1 $(DESTDIR)$(MANDIR)/man1/fatvol.1
+	install -m 644 docs/man/mount.fatvol.8 $(DESTDIR)$(MANDIR)/man8/mount.fatvol.8
+
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/fatvol $(DESTDIR)$(MANDIR)/man1/fatvol.1
+	for h in $(HELPERS); do rm -f $(DESTDIR)$(HELPERDIR)/$$h $(DESTDIR)$(MANDIR)/man8/$$h.8; done
+
+clean:
+	rm -rf bin
+	$(GO) clean -testcache
