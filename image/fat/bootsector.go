@@ -55,8 +55,6 @@ const (
 	bootSigFull   = 0x29 // BS_VolID, BS_VolLab and BS_FilSysType follow
 )
 
-const noLabel = "NO NAME    "
-
 // bpb holds the fields of a boot sector as they are on the disk, not yet checked.
 type bpb struct {
 	bytsPerSec uint16

@@ -63,10 +63,10 @@ func (c *charset) appendRune(dst []byte, r rune) ([]byte, bool) {
 	}
 	var buf [utf8.UTFMax]byte
 	enc, err := c.multi.NewEncoder().Bytes(buf[:utf8.EncodeRune(buf[:], r)])
-	if err != nil || len(enc) < 2 {
-		// Shift JIS gives the yen sign the byte of the backslash; such a byte would come back as ASCII.
+	if err != nil {
 		return dst, false
 	}
+	// Shift JIS, for one, gives the yen sign the byte of the backslash.
 	if back, n := c.decode(enc); back != r || n != len(enc) {
 		return dst, false
 	}

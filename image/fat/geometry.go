@@ -290,7 +290,7 @@ func inReserved(n, reserved uint16) bool { return n != 0 && n != 0xffff && n < r
 
 // setExtended fills in the extended BPB (FAT specification sections 3.2 and 3.3).
 func (p *bpb) setExtended(g *Geometry, boot []byte) {
-	copy(g.Label[:], noLabel)
+	copy(g.Label[:], noName)
 	ext := offExt16
 	if g.Width == FAT32 {
 		ext = offExt32

@@ -57,9 +57,9 @@ func TestParseGeometryMatrix(t *testing.T) {
 					width    Width
 					clusters uint32
 				}{
-					{FAT12, 1}, {FAT12, 340}, {FAT12, minFAT16 - 2}, {FAT12, minFAT16 - 1},
-					{FAT16, minFAT16}, {FAT16, minFAT16 + 1}, {FAT16, minFAT32 - 2}, {FAT16, minFAT32 - 1},
-					{FAT32, 1}, {FAT32, minFAT16}, {FAT32, minFAT32 - 1}, {FAT32, minFAT32}, {FAT32, 1 << 20},
+					{FAT12, 1}, {FAT12, 340}, {FAT12, 4083}, {FAT12, 4084},
+					{FAT16, 4085}, {FAT16, 4086}, {FAT16, 65523}, {FAT16, 65524},
+					{FAT32, 1}, {FAT32, 4085}, {FAT32, 65524}, {FAT32, 65525}, {FAT32, 1 << 20}, {FAT32, 0x0ffffff5 / 128},
 				} {
 					s := bootSpec{bytsPerSec: sector, secPerClus: uint8(secPerClus), rsvdSec: 1, numFATs: fats, media: 0xf8, bootSig: bootSigFull}
 					if c.width == FAT32 {
@@ -113,12 +113,14 @@ func TestParseGeometryRefuses(t *testing.T) {
 		{"root cluster 0", with(goodBoot32(), func(s *bootSpec) { s.rootClus = 0 }), "BPB_RootClus", ErrCorrupt},
 		{"root cluster 1", with(goodBoot32(), func(s *bootSpec) { s.rootClus = 1 }), "BPB_RootClus", ErrCorrupt},
 		{"root cluster behind the last", with(goodBoot32(), func(s *bootSpec) { s.rootClus = 70002 }), "BPB_RootClus", ErrCorrupt},
+		{"active FAT 8 of 2", with(goodBoot32(), func(s *bootSpec) { s.extFlags = 0x88 }), "BPB_ExtFlags", ErrCorrupt},
 		{"active FAT 2 of 2", with(goodBoot32(), func(s *bootSpec) { s.extFlags = 0x82 }), "BPB_ExtFlags", ErrCorrupt},
 		{"no room for data", with(goodBoot16(), func(s *bootSpec) { s.totSec16 = 159 }), "BPB_TotSec16", ErrCorrupt},
 		{"no room for a cluster", with(goodBoot16(), func(s *bootSpec) { s.totSec16 = 162 }), "BPB_TotSec16", ErrCorrupt},
 		{"reserved area is everything", with(goodBoot12(), func(s *bootSpec) { s.rsvdSec = 2880 }), "BPB_TotSec16", ErrCorrupt},
-		{"65525 clusters on FAT16", goodBoot16().withClusters(FAT16, minFAT32), "BPB_TotSec32", ErrCorrupt},
-		{"too many clusters for FAT32", with(goodBoot32(), func(s *bootSpec) { s.totSec32, s.fatSz32 = math.MaxUint32, 1<<21 }), "BPB_TotSec32", ErrCorrupt},
+		{"65525 clusters on FAT16", goodBoot16().withClusters(FAT16, 65525), "BPB_TotSec32", ErrCorrupt},
+		{"one cluster too many for FAT32", goodBoot32().withClusters(FAT32, 0x0ffffff6), "BPB_TotSec32", ErrCorrupt},
+		{"far too many clusters for FAT32", with(goodBoot32(), func(s *bootSpec) { s.totSec32, s.fatSz32 = math.MaxUint32, 1<<21 }), "BPB_TotSec32", ErrCorrupt},
 		{"two fields wrong and no type", with(goodBoot16(), func(s *bootSpec) {
 			s.bytsPerSec, s.numFATs, s.fsType = 0x1234, 0, ""
 		}), "BPB_BytsPerSec", ErrNotFAT},
@@ -178,6 +180,21 @@ func TestParseGeometryShortDevice(t *testing.T) {
 	if _, err := ParseGeometry(boot[:512], goodBoot12().size(), GeometryOptions{}); err != nil {
 		t.Errorf("one sector is enough: %v", err)
 	}
+}
+
+// TestParseGeometryLargest: the largest FAT32 there is, with 4 KiB sectors.
+func TestParseGeometryLargest(t *testing.T) {
+	s := goodBoot32()
+	s.bytsPerSec = 4096
+	s = s.withClusters(FAT32, 0x0ffffff5)
+	g, err := ParseGeometry(s.bytes(), s.size(), GeometryOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.Clusters != 0x0ffffff5 || g.Size != s.size() {
+		t.Errorf("%+v", *g)
+	}
+	checkGeometry(t, g, s.size())
 }
 
 func TestParseGeometryForeign(t *testing.T) {
@@ -246,7 +263,7 @@ func TestParseGeometryAtari(t *testing.T) {
 	}
 	floppy := atari(bootSpec{bytsPerSec: 512, secPerClus: 2, rsvdSec: 1, numFATs: 2, rootEnts: 112, totSec16: 1440, media: 0xf9, fatSz16: 5})
 	g, err := ParseGeometry(floppy.bytes(), floppy.size(), GeometryOptions{})
-	if err != nil || g.Width != FAT12 || g.SerialOffset != 0 || g.StateOffset != 0 || g.LabelOffset != 0 || string(g.Label[:]) != noLabel {
+	if err != nil || g.Width != FAT12 || g.SerialOffset != 0 || g.StateOffset != 0 || g.LabelOffset != 0 || string(g.Label[:]) != noName {
 		t.Errorf("floppy: %+v, %v", g, err)
 	}
 	disk := atari(goodBoot16())
@@ -292,9 +309,12 @@ func TestParseGeometryDOS1x(t *testing.T) {
 		if _, err := ParseGeometry(boot, size+512, GeometryOptions{DOS1x: true}); !errors.Is(err, ErrNotFAT) {
 			t.Errorf("%d KiB and a sector: %v", f.kib, err)
 		}
-		boot[512] ^= 1
-		if _, err := ParseGeometry(boot, size, GeometryOptions{DOS1x: true}); !errors.Is(err, ErrNotFAT) {
-			t.Errorf("%d KiB with media byte %x: %v", f.kib, boot[512], err)
+		for off := 512; off < 515; off++ {
+			boot[off] ^= 1
+			if _, err := ParseGeometry(boot, size, GeometryOptions{DOS1x: true}); !errors.Is(err, ErrNotFAT) {
+				t.Errorf("%d KiB with first FAT bytes % x: %v", f.kib, boot[512:515], err)
+			}
+			boot[off] ^= 1
 		}
 	}
 	// The option changes nothing for a floppy that has a BPB, nor does it hide damage of one.
@@ -330,7 +350,7 @@ func TestParseGeometryFAT32Details(t *testing.T) {
 		{"hard error", func(s *bootSpec) { s.state = 2 }, func(g *Geometry) bool { return !g.Dirty && g.HardError }},
 		{"state bits of others", func(s *bootSpec) { s.state = 0xfc }, func(g *Geometry) bool { return !g.Dirty && !g.HardError }},
 		{"serial only", func(s *bootSpec) { s.bootSig = bootSigSerial }, func(g *Geometry) bool {
-			return g.SerialOffset == 0x43 && g.LabelOffset == 0 && g.Serial == 0xdeadbeef && string(g.Label[:]) == noLabel
+			return g.SerialOffset == 0x43 && g.LabelOffset == 0 && g.Serial == 0xdeadbeef && string(g.Label[:]) == noName
 		}},
 		{"no extended BPB", func(s *bootSpec) { s.bootSig, s.state = 0x27, 3 }, func(g *Geometry) bool {
 			return g.SerialOffset == 0 && g.LabelOffset == 0 && g.StateOffset == 0 && g.Serial == 0 && !g.Dirty

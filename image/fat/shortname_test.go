@@ -1,6 +1,7 @@
 package fat
 
 import (
+	"strings"
 	"testing"
 	"unicode/utf16"
 )
@@ -291,6 +292,23 @@ func TestAliasTaken(t *testing.T) {
 	got, ok = n.Alias(name, func(s [11]byte) bool { return s == short("README  TXT") })
 	if !ok || string(got[:]) != "README~1TXT" {
 		t.Errorf("alias is %q, %v", got[:], ok)
+	}
+}
+
+// TestAliasHashCodePages: what is left before the digits is cut between characters as well.
+func TestAliasHashCodePages(t *testing.T) {
+	n := newNames(t, NameOptions{CodePage: "932"})
+	for name, base := range map[string]string{"a日本語日本語": "A", "日本語日本語": "\x93\xfa", "abcdefghij": "AB", "a bcdefghij": "AB"} {
+		parsed, err := n.Parse(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tries := 0
+		got, ok := n.Alias(parsed, func([11]byte) bool { tries++; return tries <= 9 })
+		text := strings.TrimSpace(string(got[:8]))
+		if digits, found := strings.CutPrefix(text, base); !ok || !found || len(digits) != 6 || digits[4] != '~' {
+			t.Errorf("%q: alias %q, %v", name, got[:], ok)
+		}
 	}
 }
 

@@ -213,10 +213,10 @@ func checkStable(t *testing.T, c Clock, at time.Time) {
 func TestClockIsStable(t *testing.T) {
 	for _, name := range []string{"UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Gaza", "Africa/Casablanca"} {
 		c := NewClock(zone(t, name), 0, false)
-		for at := time.Date(1979, 12, 30, 0, 0, 0, 0, time.UTC); at.Year() < 2109; at = at.Add(37*time.Hour + 17*time.Minute + 13*time.Second + 7*time.Millisecond) {
+		for at := time.Date(1979, 12, 30, 0, 0, 0, 0, time.UTC); at.Year() < 2109; at = at.Add(151*time.Hour + 17*time.Minute + 13*time.Second + 7*time.Millisecond) {
 			checkStable(t, c, at)
 		}
-		for at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 2025; at = at.Add(13 * time.Minute) {
+		for at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 2025; at = at.Add(29 * time.Minute) {
 			checkStable(t, c, at)
 		}
 	}
