@@ -32,12 +32,19 @@ func lock(h *device.Host) (note string, err error) {
 	if dev := loopDevice(h); dev != "" {
 		return "", &LockedError{Path: h.Path(), Write: h.Writable(), Holder: "loop device " + dev, Advice: "detach it first (losetup -d " + dev + ")"}
 	}
-	if h.IsDisk() && !h.Writable() {
-		if mnt := writableMount(h.Path()); mnt != "" {
-			return "", &LockedError{Path: h.Path(), Holder: "a mount on " + mnt, Advice: "unmount it first"}
-		}
-	}
 	return note, nil
+}
+
+// checkMounts refuses to read a volume of a block device which is mounted for writing. To open
+// for writing needs no such check, since the kernel makes it: see device.OpenHost.
+func checkMounts(h *device.Host, v *Volume) error {
+	if !h.IsDisk() || h.Writable() {
+		return nil
+	}
+	if mnt := writableMount(h.Path(), v.Partition); mnt != "" {
+		return &LockedError{Path: h.Path(), Holder: "a mount on " + mnt, Advice: "unmount it first"}
+	}
+	return nil
 }
 
 // setLock takes the lock, or fails at once.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
 	"fatvol/image/device"
@@ -146,6 +147,37 @@ func TestLockHolder(t *testing.T) {
 	}
 }
 
+// TestLockHolderMount says where the image is mounted.
+func TestLockHolderMount(t *testing.T) {
+	needRoot(t)
+	path := volumeFile(t)
+	held, err := Open(path, OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	dir := t.TempDir()
+	srv, err := fuse.NewServer(fuse.NewDefaultRawFileSystem(), dir,
+		&fuse.MountOptions{Name: "fatvol", FsName: path, DirectMountStrict: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go srv.Serve()
+	defer srv.Unmount()
+	if err := srv.WaitMount(); err != nil {
+		t.Fatal(err)
+	}
+	link := path + " hard"
+	if err := os.Link(path, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{path, link} {
+		if err := tryOpen(name, OpenOptions{}); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "mounted on "+dir) {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
 // TestLockReaderHolder: somebody reads, and is not said to write.
 func TestLockReaderHolder(t *testing.T) {
 	path := volumeFile(t)
@@ -241,18 +273,66 @@ func TestLockMountedDisk(t *testing.T) {
 	run(t, "", "mkfs.ext4", "-q", path)
 	dev := attach(t, path)
 	dir := mountOn(t, "ext4", dev, "rw")
-	for _, ro := range []bool{false, true} {
-		err := tryOpen(dev, OpenOptions{ReadOnly: ro})
-		if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "a mount on "+dir) {
-			t.Errorf("mounted for writing, read-only %v: %v", ro, err)
-		}
+	if err := tryOpen(dev, OpenOptions{}); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "a mount on "+dir) {
+		t.Errorf("for writing: %v", err)
+	}
+	h, err := device.OpenHost(dev, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	v := &Volume{Partition: Partition{Size: h.Size()}}
+	if err := checkMounts(h, v); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "a mount on "+dir) {
+		t.Errorf("for reading: %v", err)
 	}
 	run(t, "", "mount", "-o", "remount,ro", dir)
-	if err := tryOpen(dev, OpenOptions{}); !errors.Is(err, ErrLocked) {
-		t.Errorf("mounted for reading: %v", err)
+	if err := checkMounts(h, v); err != nil {
+		t.Errorf("for reading, mounted for reading: %v", err)
 	}
-	if err := tryOpen(dev, OpenOptions{ReadOnly: true}); !errors.Is(err, ErrNoVolume) || !strings.Contains(err.Error(), "ext4") {
-		t.Errorf("mounted for reading, opened for reading: %v", err)
+	if err := tryOpen(dev, OpenOptions{}); !errors.Is(err, ErrLocked) {
+		t.Errorf("for writing, mounted for reading: %v", err)
+	}
+}
+
+// TestLockMountedPartition has one partition of a disk mounted: the disk cannot be written to,
+// and the others can be read.
+func TestLockMountedPartition(t *testing.T) {
+	needTools(t, "addpart", "delpart")
+	dev := attach(t, partitioned(t))
+	run(t, "", "addpart", dev, "3", "100000", "20000")
+	t.Cleanup(func() { run(t, "", "delpart", dev, "3") })
+	run(t, "", "mkfs.ext4", "-q", dev+"p3")
+	dir := mountOn(t, "ext4", dev+"p3", "rw")
+	if err := tryOpen(dev, OpenOptions{Partition: "1"}); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("for writing: %v", err)
+	}
+	if err := tryOpen(dev, OpenOptions{Partition: "1", ReadOnly: true}); err != nil {
+		t.Errorf("for reading: %v", err)
+	}
+	h, err := device.OpenHost(dev, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	v := &Volume{Partition: Partition{Start: 110_000 * 512, Size: 512}}
+	if err := checkMounts(h, v); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("reading what is mounted: %v", err)
+	}
+}
+
+// TestDiskHolder names the device that is made of a disk.
+func TestDiskHolder(t *testing.T) {
+	needTools(t, "mkswap", "swapon")
+	needRoot(t)
+	path := newFile(t, 8*mib)
+	dev := attach(t, path)
+	run(t, "", "mkswap", dev)
+	if out, err := exec.Command("swapon", dev).CombinedOutput(); err != nil {
+		t.Skipf("swapon: %s", out)
+	}
+	defer run(t, "", "swapoff", dev)
+	if err := tryOpen(dev, OpenOptions{}); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "by swap") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -45,6 +45,9 @@ func lock(h *device.Host) (note string, err error) {
 	return "", fmt.Errorf("%s: lock: %w", h.Path(), err)
 }
 
+// checkMounts has nothing to ask outside of Linux.
+func checkMounts(*device.Host, *Volume) error { return nil }
+
 // diskInUse makes an error of the refusal to open a disk for writing.
 func diskInUse(path string, _ error) error {
 	return &LockedError{Path: path, Write: true, Advice: "unmount it first"}

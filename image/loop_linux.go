@@ -21,7 +21,7 @@ func loopDevice(h *device.Host) string {
 	dirs, _ := filepath.Glob("/sys/block/loop*/loop")
 	for _, dir := range dirs {
 		name := filepath.Base(filepath.Dir(dir))
-		if !h.Writable() && sysIs(filepath.Join("/sys/block", name, "ro"), "1") {
+		if !h.Writable() && sysString(filepath.Join("/sys/block", name, "ro")) == "1" {
 			continue
 		}
 		backing, err := os.ReadFile(filepath.Join(dir, "backing_file"))
@@ -65,9 +65,4 @@ func loopStatus(path string) (dev, ino uint64, ok bool) {
 		return 0, 0, false
 	}
 	return info.Device, info.Inode, true
-}
-
-func sysIs(path, value string) bool {
-	b, err := os.ReadFile(path)
-	return err == nil && strings.TrimSpace(string(b)) == value
 }

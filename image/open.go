@@ -64,6 +64,12 @@ func Open(path string, opt OpenOptions) (*Image, error) {
 		host.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	if !opt.NoLock {
+		if err := checkMounts(host, v); err != nil {
+			host.Close()
+			return nil, err
+		}
+	}
 	return &Image{Volume: v, host: host, notes: append(notes, v.Notes()...)}, nil
 }
 

@@ -197,6 +197,19 @@ func TestOpenBlockDevice(t *testing.T) {
 	im.Close()
 }
 
+// TestOpenReadOnlyDisk opens a disk that is write-protected itself.
+func TestOpenReadOnlyDisk(t *testing.T) {
+	dev := attach(t, partitioned(t), "--read-only")
+	im, err := Open(dev, OpenOptions{Partition: "ONE"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !im.ReadOnly() || len(im.Notes()) != 1 {
+		t.Errorf("read-only %v, notes %q", im.ReadOnly(), im.Notes())
+	}
+	im.Close()
+}
+
 // TestLocateOnWrapper locates a volume on a device that is no host file.
 func TestLocateOnWrapper(t *testing.T) {
 	v, err := Locate(fatVolume(t, 16*mib, "-F", "16"), OpenOptions{ReadOnly: true})

@@ -186,6 +186,9 @@ func (p Partition) usable(readOnly bool) error {
 
 // found lists what is there, for errors.
 func (l *Layout) found() string {
+	if l.Size == 0 {
+		return "the image is empty, it has no bytes"
+	}
 	var list []string
 	for _, p := range l.Partitions {
 		if p.Number == 0 {

@@ -89,6 +89,7 @@ func TestChooseErrors(t *testing.T) {
 		{"broken chain, a bad choice", Layout{Scheme: MBR, Partitions: []Partition{vol}, Damage: broken}, "7", false, ErrTable, []string{"partition=7", "loops"}},
 		{"broken table", Layout{Scheme: GPT, Damage: broken}, "", false, ErrTable, []string{"loops"}},
 	} {
+		c.layout.Size = gib
 		_, err := c.layout.Choose(c.choice, c.readOnly)
 		if !errors.Is(err, c.err) || (err == nil) != (c.err == nil) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.err)

@@ -79,8 +79,10 @@ func (h *Host) init(st os.FileInfo) error {
 		return nil
 	}
 	return h.control(func(fd int) (err error) {
-		h.size, h.sector, err = diskSize(fd)
-		return err
+		if h.size, h.sector, err = diskSize(fd); err != nil || !h.writable {
+			return err
+		}
+		return diskWritable(fd)
 	})
 }
 

@@ -39,6 +39,9 @@ func diskSize(fd int) (size int64, sector int, err error) {
 	return int64(count * uint64(bytes)), int(bytes), nil
 }
 
+// diskWritable has nothing to ask: macOS does not open a write-protected disk for writing.
+func diskWritable(int) error { return nil }
+
 // syncFile makes the drive empty its cache too, which fsync on macOS does not. Hosts that know
 // no such call, network shares for instance, get the fsync.
 func syncFile(fd int) error {

@@ -25,6 +25,16 @@ func diskSize(fd int) (size int64, sector int, err error) {
 	return size, sector, err
 }
 
+// diskWritable returns EROFS for a write-protected disk. Linux opens those for writing, and fails
+// the writes with EPERM.
+func diskWritable(fd int) error {
+	ro, err := unix.IoctlGetInt(fd, unix.BLKROGET)
+	if err == nil && ro != 0 {
+		return unix.EROFS
+	}
+	return err
+}
+
 func syncFile(fd int) error { return unix.Fdatasync(fd) }
 
 // zeroRange zeros a range by the host's means; false means that there are none and nothing was

@@ -95,6 +95,11 @@ func TestHostWriteProtected(t *testing.T) {
 		t.Errorf("open for writing: %v, want EROFS", err)
 	}
 	openHost(t, path, false).Close()
+	dev := loopOf(t, newFile(t, 1<<20), "--read-only")
+	if _, err := device.OpenHost(dev, true); !errors.Is(err, unix.EROFS) {
+		t.Errorf("open a write-protected disk for writing: %v, want EROFS", err)
+	}
+	openHost(t, dev, false)
 }
 
 // TestHostWithoutRanges runs on hosts that can do less and less: tmpfs can punch holes only, ramfs
