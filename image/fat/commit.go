@@ -177,7 +177,7 @@ func (v *Volume) discard(e extent) {
 func (v *Volume) settled() bool {
 	v.meta.RLock()
 	defer v.meta.RUnlock()
-	return v.plan == nil && !v.epoch.open && len(v.dead) == 0 && len(v.mirror) == 0
+	return v.plan == nil && !v.epoch.open && len(v.epoch.trims) == 0 && len(v.dead) == 0 && len(v.mirror) == 0
 }
 
 // drain commits until nothing is left to write.
@@ -200,7 +200,8 @@ func (v *Volume) reclaim() (bool, error) {
 	any := false
 	for {
 		v.meta.RLock()
-		more := len(v.dead) > 0 || len(v.epoch.dead) > 0 || len(v.quarantine) > 0 || len(v.epoch.trims) > 0 ||
+		// A file that is in use, perhaps by the caller, keeps its place among the trims: try once.
+		more := len(v.dead) > 0 || len(v.epoch.dead) > 0 || len(v.quarantine) > 0 || len(v.epoch.trims) > 0 && !any ||
 			v.plan != nil && (len(v.plan.dead) > 0 || len(v.plan.freed) > 0)
 		v.meta.RUnlock()
 		if !more {

@@ -75,6 +75,9 @@ func (n *Node) ReadAt(p []byte, off int64) (int, error) {
 	}
 	n.mu.RLock()
 	defer n.mu.RUnlock()
+	if n.dead {
+		return 0, fmt.Errorf("read: %w", ErrNotExist)
+	}
 	return n.readLocked(p, off)
 }
 
@@ -127,14 +130,16 @@ func (n *Node) write(p []byte, at func() int64) (done int, off int64, err error)
 		return 0, 0, fmt.Errorf("write: %w", err)
 	}
 	n.mu.RLock()
-	if off = at(); off+int64(len(p)) <= int64(n.d.size) {
+	if off = at(); off+int64(len(p)) <= int64(n.d.size) && !n.dead {
 		err = n.overwrite(p, off)
 		n.mu.RUnlock()
 	} else {
 		n.mu.RUnlock()
 		n.mu.Lock()
 		off = at()
-		p, err = n.extendWith(p, off)
+		if err = ErrNotExist; !n.dead {
+			p, err = n.extendWith(p, off)
+		}
 		n.mu.Unlock()
 	}
 	if err == nil && v.opt.Sync {
@@ -172,14 +177,14 @@ func (n *Node) extendWith(p []byte, off int64) ([]byte, error) {
 	if err != nil {
 		return p, err
 	}
-	if old := n.d.size; off > int64(old) {
+	if before := n.d; off > int64(before.size) {
 		// A gap may be gigabytes: it is filled piece by piece, below the size, before the data.
 		if have, err = n.grow(off, have, true); err != nil {
 			return p, err
 		}
 		p, err = n.extendWith(p, off)
 		if err != nil {
-			n.shrink(old)
+			n.ungrow(before)
 		}
 		return p, err
 	}
@@ -351,6 +356,17 @@ func (n *Node) grow(size int64, have uint32, withSize bool) (uint32, error) {
 		n.publish(nil, have, uint32(size))
 	}
 	return have, nil
+}
+
+// ungrow takes back that the file grew over a gap: what should have come behind it did not.
+func (n *Node) ungrow(before dirent) {
+	n.v.meta.Lock()
+	defer n.v.meta.Unlock()
+	n.d.size, n.d.attr = before.size, before.attr
+	n.d.modifyDate, n.d.modifyTime = before.modifyDate, before.modifyTime
+	n.v.epoch.trims = append(n.v.epoch.trims, n)
+	n.v.setDirty(n)
+	n.v.changed()
 }
 
 // modified stamps a change of n's data that left its size alone.

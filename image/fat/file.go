@@ -20,6 +20,11 @@ func (n *Node) change(op string) (func(), error) {
 		return nil, fmt.Errorf("%s: %w", op, err)
 	}
 	n.mu.Lock()
+	if n.dead {
+		n.mu.Unlock()
+		n.v.leave()
+		return nil, fmt.Errorf("%s: %w", op, ErrNotExist)
+	}
 	return func() { n.mu.Unlock(); n.v.leave() }, nil
 }
 
@@ -128,6 +133,7 @@ func (v *Volume) bury(n *Node) {
 // free buries the chain of an unlinked file that nobody has open. The caller holds v.meta.
 func (v *Volume) free(n *Node) {
 	delete(v.orphans, n)
+	n.dead = true
 	v.bury(n)
 }
 
@@ -279,6 +285,10 @@ func (n *Node) SetTimes(created, modified, accessed *time.Time) error {
 		return nil // the root has no entry that could hold them
 	}
 	v.meta.Lock()
+	if n.dead {
+		v.meta.Unlock()
+		return fmt.Errorf("set times: %w", ErrNotExist)
+	}
 	c := &v.opt.Clock
 	if created != nil {
 		n.d.createDate, n.d.createTime, n.d.createCentis = c.Encode(*created)
@@ -303,6 +313,10 @@ func (n *Node) SetAttributes(set Attributes) error {
 	}
 	defer v.leave()
 	v.meta.Lock()
+	if n.dead {
+		v.meta.Unlock()
+		return fmt.Errorf("set attributes: %w", ErrNotExist)
+	}
 	if (set^n.d.attr)&^attrSettable != 0 || n.id == rootID && set != n.d.attr {
 		v.meta.Unlock()
 		return fmt.Errorf("set attributes %#x: %w", byte(set), ErrInvalid)

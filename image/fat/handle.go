@@ -14,15 +14,22 @@ type Handle struct {
 	closed atomic.Bool
 }
 
-// Open returns a handle on file n, which the caller holds a reference of.
-func (n *Node) Open() *Handle {
+// Open returns a handle on file n, which the caller holds a reference of. ErrNotExist when the file
+// was removed and nobody has it open: then its clusters are gone.
+func (n *Node) Open() (*Handle, error) {
+	if err := n.v.enter(); err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	defer n.v.leave()
 	h := &Handle{n: n}
-	seq := n.v.failures.newest()
-	h.seen.Store(seq)
+	h.seen.Store(n.v.failures.newest())
 	n.v.meta.Lock()
+	defer n.v.meta.Unlock()
+	if n.dead {
+		return nil, fmt.Errorf("open: %w", ErrNotExist)
+	}
 	n.opens++
-	n.v.meta.Unlock()
-	return h
+	return h, nil
 }
 
 // Node is the file.

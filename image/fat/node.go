@@ -30,6 +30,7 @@ type Node struct {
 	parent    *Node // nil for the root
 	slot      int32 // of the short entry in parent; -1 once unlinked, and for the root
 	unlinked  bool
+	dead      bool // unlinked and freed; changes with mu held as well
 	opens     int
 	kept      uint32 // clusters in all, where more than the size needs were asked for; see Allocate
 	dirty     bool   // in v.epoch.nodes

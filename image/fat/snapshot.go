@@ -34,11 +34,13 @@ func (v *Volume) snapshot() error {
 			return err
 		}
 	}
+	busy, err := v.trim()
+	if err != nil {
+		return err
+	}
+	v.epoch.trims = busy
 	if !v.epoch.open && len(v.mirror) == 0 {
 		return nil
-	}
-	if err := v.trim(); err != nil {
-		return err
 	}
 	p := &plan{id: v.epoch.id, dead: v.epoch.dead, freed: v.quarantine, mirror: make(map[int64][]byte)}
 	if v.epoch.open && !v.flagged && !v.keepDirty {
@@ -60,7 +62,7 @@ func (v *Volume) snapshot() error {
 	}
 	p.need = v.dataSeq.Load()
 	v.mirror, v.quarantine = nil, nil
-	v.epoch = epoch{id: v.epoch.id + 1}
+	v.epoch = epoch{id: v.epoch.id + 1, trims: busy}
 	v.plan = p
 	return nil
 }
@@ -80,16 +82,25 @@ func (v *Volume) parentsToPin(pinned map[*Node]bool) (missing []*Node) {
 	return missing
 }
 
-// trim cuts the chains that are longer than their file or directory needs. The caller holds v.meta.
-func (v *Volume) trim() error {
+// trim cuts the chains that are longer than their file or directory needs, and returns the files that
+// are in use just now: a chain that grows looks longer than it has to be. The caller holds v.meta.
+func (v *Volume) trim() (busy []*Node, err error) {
 	for len(v.epoch.trims) > 0 {
 		n := v.epoch.trims[0]
-		if err := v.trimNode(n); err != nil {
-			return err
+		// Not in the order of locks, but it does not wait.
+		if !n.mu.TryLock() {
+			busy = append(busy, n)
+		} else {
+			err = v.trimNode(n)
+			n.mu.Unlock()
+			if err != nil {
+				v.epoch.trims = append(v.epoch.trims, busy...)
+				return nil, err
+			}
 		}
 		v.epoch.trims = v.epoch.trims[1:]
 	}
-	return nil
+	return busy, nil
 }
 
 func (v *Volume) trimNode(n *Node) error {
