@@ -1,0 +1,161 @@
+package replay
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"fatvol/image/device"
+)
+
+// block is the unit in which the contents of the medium are compared.
+const block = 512
+
+// A digest stands for the contents of a block.
+type digest uint64
+
+func digestOf(p []byte) digest {
+	sum := sha256.Sum256(p)
+	return digest(binary.LittleEndian.Uint64(sum[:8]))
+}
+
+var zeroDigest = digestOf(make([]byte, block))
+
+// A state is what a block holds after the change with number seq; 0 is what was there before any.
+type state struct {
+	digest
+	seq uint64
+}
+
+// states are the contents that the medium may have in a block that the engine holds: without unsynced
+// writes one, else the one before them and those after each. The last is the newest.
+type states []state
+
+// region is the granularity in which writes are sorted out that touch no kept block.
+const region = 1 << 20
+
+// Keep remembers the contents of the blocks that p, just read from or written to offset off, covers
+// whole: from now on the medium has to agree with them.
+func (l *Log) Keep(off int64, p []byte) {
+	if off%block != 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for ; len(p) >= block; off, p = off+block, p[block:] {
+		if l.kept[off] == nil {
+			l.kept[off] = states{{digestOf(p[:block]), 0}}
+			l.regions[off/region]++
+		}
+	}
+}
+
+// Forget ends Keep for the blocks of a range that have no unsynced writes; the others stay until they
+// are forgotten again.
+func (l *Log) Forget(off, n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for end := off + n; off < end; off += block {
+		if s := l.kept[off]; len(s) == 1 {
+			l.dropLocked(off)
+		}
+	}
+}
+
+func (l *Log) dropLocked(off int64) {
+	delete(l.kept, off)
+	if r := off / region; l.regions[r] == 1 {
+		delete(l.regions, r)
+	} else {
+		l.regions[r]--
+	}
+}
+
+// noteLocked adds the states that a change gives to kept blocks.
+func (l *Log) noteLocked(e entry) {
+	for at := e.off - e.off%block; at < e.off+e.n; at += block {
+		if l.regions[at/region] == 0 {
+			at += region - at%region - block
+			continue
+		}
+		s := l.kept[at]
+		if s == nil {
+			continue
+		}
+		d := zeroDigest
+		switch {
+		case at < e.off || at+block > e.off+e.n:
+			l.dropLocked(at) // changed in part: what it holds now is not known
+			continue
+		case e.data != nil:
+			d = digestOf(e.data[at-e.off : at-e.off+block])
+		}
+		l.kept[at] = append(s, state{d, e.seq})
+		l.changed = append(l.changed, at)
+	}
+}
+
+// settleLocked takes over that the changes up to number seq are on the medium.
+func (l *Log) settleLocked(seq uint64) {
+	rest := l.changed[:0]
+	for _, at := range l.changed {
+		s := l.kept[at]
+		for len(s) > 1 && s[1].seq <= seq {
+			s = s[1:]
+		}
+		if len(s) > 1 {
+			rest = append(rest, at)
+		}
+		if len(s) > 0 {
+			l.kept[at] = s
+		}
+	}
+	l.changed = slices.Clip(rest)
+	if len(l.changed) == 0 {
+		l.changed = nil
+	}
+}
+
+// verifyStep is how much of the medium is read at once where kept blocks lie side by side.
+const verifyStep = 1 << 17
+
+// Verify compares dev with every kept block. The error wraps ErrChanged when one differs, or is the
+// device's. It reads only what is kept.
+func (l *Log) Verify(dev device.Device) error {
+	if dev.Size() != l.Size() {
+		return fmt.Errorf("%w: it has %d bytes, expected %d", ErrChanged, dev.Size(), l.Size())
+	}
+	l.mu.Lock()
+	offsets := make([]int64, 0, len(l.kept))
+	for at := range l.kept {
+		offsets = append(offsets, at)
+	}
+	l.mu.Unlock()
+	slices.Sort(offsets)
+	buf := make([]byte, verifyStep)
+	for len(offsets) > 0 {
+		n := 1
+		for n < len(offsets) && n < verifyStep/block && offsets[n] == offsets[0]+int64(n)*block {
+			n++
+		}
+		p := buf[:n*block]
+		if _, err := dev.ReadAt(p, offsets[0]); err != nil {
+			return fmt.Errorf("verify: %w", err)
+		}
+		for i, at := range offsets[:n] {
+			if !l.agrees(at, digestOf(p[i*block:(i+1)*block])) {
+				return fmt.Errorf("%w: the block at offset %d differs", ErrChanged, at)
+			}
+		}
+		offsets = offsets[n:]
+	}
+	return nil
+}
+
+func (l *Log) agrees(at int64, d digest) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.kept[at]
+	return s == nil || slices.ContainsFunc(s, func(s state) bool { return s.digest == d })
+}
