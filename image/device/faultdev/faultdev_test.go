@@ -206,9 +206,9 @@ func TestVanish(t *testing.T) {
 	if err := f.Check(); err != nil {
 		t.Fatal(err)
 	}
-	f.Vanish(syscall.ENOMEDIUM)
+	f.Vanish(syscall.ENODEV)
 	for i, err := range append(scenario(f), f.Check()) {
-		if !errors.Is(err, syscall.ENOMEDIUM) {
+		if !errors.Is(err, syscall.ENODEV) {
 			t.Errorf("operation %d of a device that is gone: %v", i, err)
 		}
 	}
