@@ -34,7 +34,12 @@ func (v *Volume) ReadDir(dir *Node, cookie uint64, fn func(e *Entry) bool) error
 	defer v.meta.RUnlock()
 	d := dir.dir
 	var lp LongParser
-	for i := int32(min(cookie, maxSlots)); i < d.tail && i < d.slots(); i++ {
+	i := min(int32(min(cookie, maxSlots)), d.slots())
+	// A name that came meanwhile may lie across the place: it is read from its first slot on.
+	for i > 0 && slotIsLong(d.slot(i-1)) {
+		i--
+	}
+	for ; i < d.tail && i < d.slots(); i++ {
 		s := d.slot(i)
 		switch {
 		case s[0] == slotEnd:
