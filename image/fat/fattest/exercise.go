@@ -55,6 +55,8 @@ func Exercise(cfg Config) error {
 	g := newGenerator(cfg.Seed, r.m)
 	var ops []Op
 	run := func(op Op) error {
+		// The time stays with the operation when others before it are left out.
+		op.at = time.Duration(len(ops)+1) * tick
 		ops = append(ops, op)
 		return r.step(op)
 	}
@@ -88,6 +90,11 @@ func Replay(cfg Config, ops []Op) error {
 	return nil
 }
 
+// A clock of ours begins at epoch, shortly before a leap day, and goes on by tick.
+var epoch = time.Date(2024, 2, 28, 23, 0, 0, 0, time.UTC)
+
+const tick = 700 * time.Millisecond
+
 // runner runs operations on a model and a target side by side.
 type runner struct {
 	cfg Config
@@ -101,7 +108,7 @@ func newRunner(cfg Config) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &runner{cfg: cfg, m: NewModel(cfg.Traits), t: t, now: time.Date(2024, 2, 28, 23, 0, 0, 0, time.UTC)}, nil
+	return &runner{cfg: cfg, m: NewModel(cfg.Traits), t: t, now: epoch}, nil
 }
 
 // step runs one operation. A panic of the target is a failure like any other.
@@ -137,7 +144,9 @@ func (r *runner) step(op Op) (err error) {
 // do runs the operation and says between which times it ran.
 func (r *runner) do(op Op) (got Result, lo, hi time.Time) {
 	if c, ok := r.t.(Clocked); ok {
-		r.now = r.now.Add(700 * time.Millisecond)
+		if r.now = r.now.Add(tick); op.at > 0 {
+			r.now = epoch.Add(op.at)
+		}
 		c.SetNow(r.now)
 		return r.t.Do(op), r.now, r.now
 	}

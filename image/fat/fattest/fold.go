@@ -8,7 +8,7 @@ import (
 )
 
 // Fold is the key by which names of a directory are equal: composed (NFC), in simple upper case
-// character by character, without trailing dots and spaces.
+// character by character, without trailing dots.
 func Fold(name string) string {
-	return strings.Map(unicode.ToUpper, norm.NFC.String(strings.TrimRight(name, ". ")))
+	return strings.Map(unicode.ToUpper, norm.NFC.String(strings.TrimRight(name, ".")))
 }

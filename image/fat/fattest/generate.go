@@ -110,6 +110,10 @@ func (g *generator) look(op Op) {
 		return
 	}
 	switch op.Kind {
+	case OpDirOpen:
+		for range g.rng.IntN(20) {
+			g.queue = append(g.queue, Op{Kind: OpDirRead, Slot: op.Slot, Len: 1 + g.rng.Int64N(8)})
+		}
 	case OpTimes, OpAttr, OpTruncate, OpMkdir, OpRmdir, OpUnlink:
 		g.queue = append(g.queue, Op{Kind: OpStat, Path: op.Path})
 	case OpRename:
@@ -225,6 +229,9 @@ func (g *generator) dir() string {
 	if g.chance(4) {
 		return g.anyPath()
 	}
+	if g.chance(30) {
+		return ""
+	}
 	return g.path(func(n *node) bool { return n.dir })
 }
 
@@ -336,7 +343,7 @@ func (g *generator) span(op *Op) {
 			op.Len = 0
 		case g.mode.large && g.chance(30):
 			op.Len = g.rng.Int64N(volume + cs)
-		case g.chance(1):
+		case g.chance(3):
 			op.Len = maxFile + g.rng.Int64N(3)
 		}
 		op.Off = 0

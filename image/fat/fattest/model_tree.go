@@ -243,7 +243,7 @@ func (m *Model) rename(op Op) *want {
 			wrong(syscall.ENOTEMPTY)
 		}
 	}
-	if bad := checkNew(name); dir != nil && bad != 0 {
+	if bad := checkNew(name); dir != nil && bad != 0 && !(exchange && dst != nil) {
 		// Where a file is not renamed to itself at all, its new name does not matter.
 		w.ok = m.NoRespell && src != nil && src == dst && w.errs == nil
 		wrong(bad)

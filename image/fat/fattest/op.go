@@ -68,6 +68,8 @@ type Op struct {
 	Off, Off2, Len int64
 	Flags          int
 	Seed           uint64
+
+	at time.Duration // when, on a clock of ours; 0 is a little after the operation before
 }
 
 // String is the operation as a Go literal, to be pasted into a regression test.
