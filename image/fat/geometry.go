@@ -244,7 +244,7 @@ func (p *bpb) width(g *Geometry, count uint64, opt GeometryOptions) (Width, erro
 	case count >= minFAT16:
 		return FAT16, nil
 	}
-	if !p.jump && !p.sig55AA && p.atariFAT16(g, count) {
+	if !p.sig55AA && p.atariFAT16(g, count) {
 		return 0, p.fail("BPB_FATSz16", offFATSz16, uint64(p.fatSz16),
 			"a size that tells FAT12 from FAT16 without a boot signature: choose with option fat=12 or fat=16")
 	}
@@ -255,8 +255,9 @@ func (p *bpb) width(g *Geometry, count uint64, opt GeometryOptions) (Width, erro
 const floppyMax = 2880 << 10
 
 // atariFAT16 says whether GEMDOS would read this volume as FAT16. It formats floppies with 12-bit
-// entries and hard disks with 16-bit ones, whatever the cluster count, and writes neither an x86
-// jump nor 55aa. A FAT without room for 16-bit entries cannot be meant so.
+// entries and hard disks with 16-bit ones, whatever the cluster count, and writes no 55aa, though
+// some versions begin the sector with what looks like an x86 jump. A FAT without room for 16-bit
+// entries cannot be meant so.
 func (p *bpb) atariFAT16(g *Geometry, count uint64) bool {
 	return g.Size > floppyMax && uint64(g.FATBytes)/2 >= count+2
 }

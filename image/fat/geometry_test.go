@@ -275,6 +275,11 @@ func TestParseGeometryAtari(t *testing.T) {
 	if g, err := ParseGeometry(small.bytes(), small.size(), GeometryOptions{}); err == nil || !strings.Contains(err.Error(), "fat=16") {
 		t.Errorf("small hard disk: %+v, %v", g, err)
 	}
+	jump := small
+	jump.noJump = false
+	if g, err := ParseGeometry(jump.bytes(), jump.size(), GeometryOptions{}); err == nil || !strings.Contains(err.Error(), "fat=16") {
+		t.Errorf("small hard disk with a jump: %+v, %v", g, err)
+	}
 	if g, err := ParseGeometry(small.bytes(), small.size(), GeometryOptions{FAT: 16}); err != nil || g.Width != FAT16 || g.Clusters != 4000 {
 		t.Errorf("small hard disk with fat=16: %+v, %v", g, err)
 	}
