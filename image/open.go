@@ -3,6 +3,7 @@ package image
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"syscall"
 
 	"fatvol/image/device"
@@ -149,10 +150,13 @@ func Locate(dev device.Device, opt OpenOptions) (*Volume, error) {
 		return nil, err
 	}
 	v := &Volume{}
-	var err error
+	scan := ScanOptions{Geometry: opt.Geometry}
+	// Whoever asks for a number knows that there is a table.
+	_, err := strconv.ParseUint(opt.Partition, 10, 32)
+	scan.Table = err == nil
 	if opt.byOffset() {
 		v.Partition, err = atOffset(dev, opt)
-	} else if v.Layout, err = ScanWith(dev, ScanOptions{Geometry: opt.Geometry}); err == nil {
+	} else if v.Layout, err = ScanWith(dev, scan); err == nil {
 		v.Partition, err = v.Layout.Choose(opt.Partition, opt.ReadOnly)
 	}
 	if err != nil {

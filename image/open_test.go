@@ -210,6 +210,47 @@ func TestOpenReadOnlyDisk(t *testing.T) {
 	im.Close()
 }
 
+// TestLocateByNumber has a table count that would not count otherwise, as a number was asked for.
+func TestLocateByNumber(t *testing.T) {
+	m := fatVolume(t, 64*mib, "-F", "32")
+	putTable(t, m, 0, entry{0, 6, 2048, 32768}, entry{0, 6, 100_000, 100_000}) // the second one is beyond the end
+	put(t, m, mib, fatVolume(t, 16*mib, "-F", "16"))
+	if v, err := Locate(m, OpenOptions{}); err != nil || v.Partition.Number != 0 {
+		t.Errorf("no choice: %v", err)
+	}
+	if v, err := Locate(m, OpenOptions{Partition: "1"}); err != nil || v.Partition.Start != mib || v.Layout.Scheme != MBR {
+		t.Errorf("partition 1: %v", err)
+	}
+	if _, err := Locate(m, OpenOptions{Partition: "2"}); !errors.Is(err, ErrBeyondEnd) {
+		t.Errorf("partition 2: %v", err)
+	}
+	if v, err := Locate(m, OpenOptions{NoTable: true}); err != nil || v.Device().Size() != 64*mib || v.Layout != nil {
+		t.Errorf("no table: %v", err)
+	}
+}
+
+// BenchmarkOpen opens and locks a volume at the beginning of images of different lengths.
+func BenchmarkOpen(b *testing.B) {
+	for _, size := range []int64{64 * mib, 2 << 40} {
+		b.Run(formatSize(size), func(b *testing.B) {
+			path := newFile(b, size)
+			h, err := device.OpenHost(path, true)
+			if err != nil {
+				b.Fatal(err)
+			}
+			put(b, h, 0, fatVolume(b, 64*mib, "-F", "32"))
+			h.Close()
+			for b.Loop() {
+				im, err := Open(path, OpenOptions{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				im.Close()
+			}
+		})
+	}
+}
+
 // TestLocateOnWrapper locates a volume on a device that is no host file.
 func TestLocateOnWrapper(t *testing.T) {
 	v, err := Locate(fatVolume(t, 16*mib, "-F", "16"), OpenOptions{ReadOnly: true})

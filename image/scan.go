@@ -9,9 +9,12 @@ import (
 	"fatvol/image/fat"
 )
 
-// ScanOptions tell Scan what else to take for FAT.
+// ScanOptions tell Scan what to make of doubtful cases.
 type ScanOptions struct {
+	// Geometry says what to take for a FAT volume.
 	Geometry fat.GeometryOptions
+	// Table has what may be a partition table count as one, whatever else the first sector is.
+	Table bool
 }
 
 // Scan finds out how an image is divided and what its parts hold. It fails only when the device
@@ -31,7 +34,7 @@ func Scan(dev device.Device) (*Layout, error) { return ScanWith(dev, ScanOptions
 
 // ScanWith is Scan with options.
 func ScanWith(dev device.Device, opt ScanOptions) (*Layout, error) {
-	s := scanner{dev: dev, opt: opt.Geometry}
+	s := scanner{dev: dev, opt: opt.Geometry, table: opt.Table}
 	return s.scan()
 }
 
@@ -39,8 +42,9 @@ func ScanWith(dev device.Device, opt ScanOptions) (*Layout, error) {
 type sectorSizer interface{ SectorSize() int }
 
 type scanner struct {
-	dev device.Device
-	opt fat.GeometryOptions
+	dev   device.Device
+	opt   fat.GeometryOptions
+	table bool
 }
 
 func (s *scanner) scan() (*Layout, error) {
@@ -180,12 +184,12 @@ func (s *scanner) probeAll(l *Layout) {
 // tableCounts decides between the table in the first sector and what the sector is otherwise.
 func (s *scanner) tableCounts(t *mbrTable, l *Layout, whole Content) bool {
 	switch {
-	case whole.IsFAT(), whole.Err != nil:
-		return t.evident(int64(l.SectorSize), l.Size) && l.anyRecognised()
-	case whole.Kind == "empty", whole.Kind == "unknown":
+	case s.table, whole.Kind == "empty", whole.Kind == "unknown":
 		return slices.ContainsFunc(l.Partitions, func(p Partition) bool {
 			return p.Start > 0 && p.Start < l.Size && p.Type != "00"
 		})
+	case whole.IsFAT(), whole.Err != nil:
+		return t.evident(int64(l.SectorSize), l.Size) && l.anyRecognised()
 	}
 	return l.anyFAT()
 }

@@ -76,6 +76,9 @@ func ZeroAt(d Device, off, n int64) error {
 	if z, ok := d.(Zeroer); ok {
 		return z.ZeroAt(off, n)
 	}
+	if err := CheckRange("zero", off, n, d.Size()); err != nil {
+		return err
+	}
 	for n > 0 {
 		m := min(n, zeroChunk)
 		if _, err := d.WriteAt(zeros[:m], off); err != nil {
