@@ -5,6 +5,8 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+
+	"fatvol/image/device"
 )
 
 // dir is the directory half of a Node. Its contents are read whole on first use, kept as they are
@@ -114,6 +116,7 @@ func (v *Volume) readDirData(ch *chain) ([]byte, error) {
 		if _, err := v.dev.ReadAt(data, v.geo.RootStart); err != nil {
 			return nil, fmt.Errorf("read root directory: %w", err)
 		}
+		device.Keep(v.dev, v.geo.RootStart, data)
 		return data, nil
 	}
 	ch.mu.Lock()
@@ -135,6 +138,7 @@ func (v *Volume) readDirData(ch *chain) ([]byte, error) {
 		if _, err := v.dev.ReadAt(part, v.clusterOffset(c)); err != nil {
 			return nil, fmt.Errorf("read directory at cluster %d: %w", c, err)
 		}
+		device.Keep(v.dev, v.clusterOffset(c), part)
 		i += n
 	}
 	// Clusters larger than the largest directory have room that no slot number reaches.
@@ -342,8 +346,22 @@ func (v *Volume) evict(n *Node) {
 		return
 	}
 	v.dirBytes -= int64(len(d.data))
+	v.forgetDir(n)
 	d.loaded, d.data, d.index, d.more, d.holes = false, nil, nil, nil, nil
 	d.edits, d.removed, d.freed, d.goneShort = nil, nil, nil, nil
+}
+
+// forgetDir tells the device that the contents of n are not in memory any more.
+func (v *Volume) forgetDir(n *Node) {
+	if n.chain == nil {
+		device.Forget(v.dev, v.geo.RootStart, int64(len(n.dir.data)))
+		return
+	}
+	n.chain.mu.Lock()
+	defer n.chain.mu.Unlock()
+	for _, r := range n.chain.runs {
+		device.Forget(v.dev, v.clusterOffset(r.start), int64(r.n)<<v.geo.ClusterShift)
+	}
 }
 
 // forgetRemoved begins an epoch in which no name was removed yet.

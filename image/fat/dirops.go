@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"fatvol/image/device"
 )
 
 // maxTries bounds how often an operation starts over because its directory had to grow, the epoch
@@ -302,6 +304,7 @@ func (v *Volume) growDir(n *Node, slots int32) error {
 	n.chain.mu.Unlock()
 	data := make([]byte, min(len(d.data)+v.geo.ClusterSize, maxSlots*slotSize))
 	copy(data, d.data)
+	device.Keep(v.dev, v.clusterOffset(r.first()), data[len(d.data):])
 	v.dirBytes += int64(len(data) - len(d.data))
 	d.data = data
 	v.changed()

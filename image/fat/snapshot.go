@@ -3,6 +3,8 @@ package fat
 import (
 	"bytes"
 	"fmt"
+
+	"fatvol/image/device"
 )
 
 // snapshot closes the open epoch and renders it into v.plan; without changes there is no plan. The
@@ -407,6 +409,7 @@ func (v *Volume) readState() error {
 	if _, err := v.dev.ReadAt(sector, v.geo.FSInfo); err != nil {
 		return fmt.Errorf("read FSInfo: %w", err)
 	}
+	device.Keep(v.dev, v.geo.FSInfo, sector)
 	info, err := ParseFSInfo(sector, v.geo.Clusters)
 	if err != nil {
 		v.opt.Log.Warn("FSInfo sector is not valid; free space will be counted", "error", err)

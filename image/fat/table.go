@@ -62,7 +62,6 @@ type table struct {
 	reserved  int64  // clusters handed out and not yet linked
 	pending   int64  // clusters of dead chains, not yet zeroed
 	mismatch  bool   // the free count proved wrong, and said so
-	pageReads int64
 }
 
 func newTable(dev device.Device, geo *Geometry, cacheBytes int64) *table {
@@ -109,7 +108,7 @@ func (t *table) pageLocked(idx uint32) (*page, error) {
 	if _, err := t.dev.ReadAt(p.data, t.base+off); err != nil {
 		return nil, fmt.Errorf("read FAT page %d: %w", idx, err)
 	}
-	t.pageReads++
+	device.Keep(t.dev, t.base+off, p.data)
 	t.pages[idx] = p
 	t.clock = append(t.clock, p)
 	return p, nil
@@ -130,6 +129,7 @@ func (t *table) evictLocked() {
 			t.hand++
 		default:
 			delete(t.pages, p.idx)
+			device.Forget(t.dev, t.base+int64(p.idx)*pageBytes, int64(len(p.data)))
 			last := len(t.clock) - 1
 			t.clock[t.hand] = t.clock[last]
 			t.clock[last] = nil

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -19,6 +21,7 @@ type engineTarget struct {
 	dev   device.Device // what the volume is opened on; mem, or something around it
 	opt   fat.Options
 	v     *fat.Volume
+	log   *tail
 	now   time.Time
 	files map[int]*openFile
 	dirs  map[int]*openDir
@@ -36,13 +39,34 @@ type openDir struct {
 	cookie uint64
 }
 
+// tail keeps the end of a log.
+type tail struct {
+	mu  sync.Mutex
+	buf []byte
+}
+
+func (l *tail) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf = append(l.buf, p...)
+	l.buf = l.buf[max(0, len(l.buf)-2000):]
+	return len(p), nil
+}
+
+func (l *tail) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.buf)
+}
+
 // newEngineTarget formats a volume in memory and opens it.
 func newEngineTarget(l fattest.Layout, opt fat.Options) (*engineTarget, error) {
 	size, err := fattest.VolumeSize(l)
 	if err != nil {
 		return nil, err
 	}
-	t := &engineTarget{mem: device.NewMem(size), opt: opt, now: time.Unix(1700000000, 0)}
+	t := &engineTarget{mem: device.NewMem(size), opt: opt, log: &tail{}, now: time.Unix(1700000000, 0)}
+	t.opt.Log = slog.New(slog.NewTextHandler(t.log, nil))
 	t.dev = t.mem
 	t.opt.Now = func() time.Time { return t.now }
 	t.opt.Clock = fat.NewClock(nil, 0, true)
@@ -58,6 +82,7 @@ func (t *engineTarget) SetNow(now time.Time) { t.now = now }
 // Mount opens the volume.
 func (t *engineTarget) Mount() (err error) {
 	t.files, t.dirs = map[int]*openFile{}, map[int]*openDir{}
+	t.log.buf = nil
 	t.v, err = fat.Open(t.dev, t.opt)
 	return err
 }
@@ -193,8 +218,8 @@ func (t *engineTarget) Do(op fattest.Op) (res fattest.Result) {
 		res, err = t.onHandle(f, op)
 	}
 	res.Err = errnoOf(err)
-	if res.Err == syscall.EIO {
-		panic(fmt.Sprintf("unexpected error: %v", err))
+	if res.Err == syscall.EIO || res.Err == syscall.EROFS {
+		res.Note = fmt.Sprintf("error: %v\nlog: %s", err, t.log.String())
 	}
 	return res
 }

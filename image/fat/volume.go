@@ -77,6 +77,7 @@ func Open(dev device.Device, opt Options) (*Volume, error) {
 	if _, err := dev.ReadAt(boot, 0); err != nil {
 		return nil, fmt.Errorf("read boot sector: %w", err)
 	}
+	device.Keep(dev, 0, boot[:min(len(boot), atom)])
 	geo, err := ParseGeometry(boot, dev.Size(), opt.Geometry)
 	if err != nil {
 		return nil, err

@@ -39,6 +39,7 @@ type Log struct {
 	bytes   int64 // memory of entries
 	kept    map[int64]states // by offset of the block
 	regions map[int64]int    // kept blocks in each region
+	leaving map[int64]bool   // kept blocks to be forgotten once synced
 	changed []int64          // kept blocks with unsynced writes, some of them more than once
 	seq     uint64           // changes so far
 	synced  uint64           // Syncs that succeeded
@@ -55,7 +56,7 @@ func New(lower device.Device, limit int64) *Log {
 	}
 	l := &Log{
 		lower: lower, limit: limit,
-		kept: make(map[int64]states), regions: make(map[int64]int),
+		kept: make(map[int64]states), regions: make(map[int64]int), leaving: make(map[int64]bool),
 		kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	go l.syncer()

@@ -44,6 +44,7 @@ func (l *Log) Keep(off int64, p []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for ; len(p) >= block; off, p = off+block, p[block:] {
+		delete(l.leaving, off)
 		if l.kept[off] == nil {
 			l.kept[off] = states{{digestOf(p[:block]), 0}}
 			l.regions[off/region]++
@@ -51,19 +52,23 @@ func (l *Log) Keep(off int64, p []byte) {
 	}
 }
 
-// Forget ends Keep for the blocks of a range that have no unsynced writes; the others stay until they
-// are forgotten again.
+// Forget ends Keep for the blocks of a range; for those with unsynced writes, once they are synced.
 func (l *Log) Forget(off, n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for end := off + n; off < end; off += block {
-		if s := l.kept[off]; len(s) == 1 {
+		switch s := l.kept[off]; len(s) {
+		case 0:
+		case 1:
 			l.dropLocked(off)
+		default:
+			l.leaving[off] = true
 		}
 	}
 }
 
 func (l *Log) dropLocked(off int64) {
+	delete(l.leaving, off)
 	delete(l.kept, off)
 	if r := off / region; l.regions[r] == 1 {
 		delete(l.regions, r)
@@ -107,7 +112,11 @@ func (l *Log) settleLocked(seq uint64) {
 		if len(s) > 1 {
 			rest = append(rest, at)
 		}
-		if len(s) > 0 {
+		switch {
+		case len(s) == 1 && l.leaving[at]:
+			delete(l.leaving, at)
+			l.dropLocked(at)
+		case len(s) > 0:
 			l.kept[at] = s
 		}
 	}

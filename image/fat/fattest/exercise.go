@@ -132,6 +132,9 @@ func (r *runner) step(op Op) (err error) {
 		got, lo, hi = r.do(op)
 		err = w.compare(op, got, r.t.Free)
 	}
+	if err != nil && got.Note != "" {
+		err = fmt.Errorf("%w\n%s", err, got.Note)
+	}
 	if err != nil {
 		return fmt.Errorf("%v: %w", op, err)
 	}

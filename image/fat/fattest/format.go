@@ -99,6 +99,8 @@ func (p *plan) check() error {
 		return errors.New("the root of FAT32 is a chain that starts at a valid cluster")
 	case p.Reserved < 1 || p.Reserved > 0xffff || p.Width == 32 && p.Reserved < 8 && !p.NoBackup || p.Reserved < 2 && p.Width == 32 && !p.NoFSInfo:
 		return fmt.Errorf("%d reserved sectors", p.Reserved)
+	case p.Spare < 0 || p.Spare >= p.perCluster:
+		return fmt.Errorf("%d spare sectors, a cluster has %d", p.Spare, p.perCluster)
 	case p.Width != 32 && p.fatSectors > 0xffff || p.sectors > 0xffffffff:
 		return fmt.Errorf("%d sectors, %d of a FAT: too many", p.sectors, p.fatSectors)
 	}

@@ -133,6 +133,7 @@ type Result struct {
 	Stat    Stat          // OpStat, OpFstat
 	Entries []DirEntry    // OpList, OpDirRead
 	End     bool          // OpDirRead: there is nothing more
+	Note    string        // what else the target has to say of an unexpected error
 }
 
 // DirEntry is an entry of a listing, without "." and "..".
