@@ -144,6 +144,16 @@ func (v *Volume) trimNode(n *Node) error {
 	}
 	v.epoch.dead = append(v.epoch.dead, deadChain{first, count})
 	v.tab.bury(count)
+	if n.dir != nil {
+		for i := need; i < ch.length; {
+			c, k, err := ch.find(v.tab, i, ch.length-i)
+			if err != nil {
+				break // then the device keeps an eye on more than it has to
+			}
+			device.Forget(v.dev, v.clusterOffset(c), int64(k)<<v.geo.ClusterShift)
+			i += k
+		}
+	}
 	ch.cut(need)
 	v.epoch.open = true
 	if d := n.dir; d != nil {

@@ -47,21 +47,21 @@ type table struct {
 	// perPage is the number of entries in a page; entries counts all, with the two reserved ones.
 	perPage, entries, pageCount uint32
 
-	mu        sync.Mutex // guards everything below; held across the read of a page
-	pages     map[uint32]*page
-	clock     []*page // the pages in no order, swept by hand
-	hand      int
-	maxPages  int
-	dirtyN    int // pages with changes of the open epoch
-	marks     map[uint32]*markPage
-	full      []uint64 // one bit a page: nothing can be allocated in it
-	hint      Cluster  // where the search for a new file's clusters starts
-	windows   map[*window]struct{}
-	zero      int64  // entries that are 0, in pages below counted
-	counted   uint32 // pages counted so far
-	reserved  int64  // clusters handed out and not yet linked
-	pending   int64  // clusters of dead chains, not yet zeroed
-	mismatch  bool   // the free count proved wrong, and said so
+	mu       sync.Mutex // guards everything below; held across the read of a page
+	pages    map[uint32]*page
+	clock    []*page // the pages in no order, swept by hand
+	hand     int
+	maxPages int
+	dirtyN   int // pages with changes of the open epoch
+	marks    map[uint32]*markPage
+	full     []uint64 // one bit a page: nothing can be allocated in it
+	hint     Cluster  // where the search for a new file's clusters starts
+	windows  map[*window]struct{}
+	zero     int64  // entries that are 0, in pages below counted
+	counted  uint32 // pages counted so far
+	reserved int64  // clusters handed out and not yet linked
+	pending  int64  // clusters of dead chains, not yet zeroed
+	mismatch bool   // the free count proved wrong, and said so
 }
 
 func newTable(dev device.Device, geo *Geometry, cacheBytes int64) *table {

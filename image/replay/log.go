@@ -36,7 +36,7 @@ type Log struct {
 
 	mu      sync.Mutex
 	entries []entry
-	bytes   int64 // memory of entries
+	bytes   int64            // memory of entries
 	kept    map[int64]states // by offset of the block
 	regions map[int64]int    // kept blocks in each region
 	leaving map[int64]bool   // kept blocks to be forgotten once synced
