@@ -165,3 +165,25 @@ func TestVolumeLabelLoop(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestVolumeLabelBytes has labels that are no ASCII, one of which begins like a free slot.
+func TestVolumeLabelBytes(t *testing.T) {
+	for raw, want := range map[string]string{
+		"\x81BUNG      ": "üBUNG",
+		"\x05TOP       ": "σTOP",
+		"  TWO  WORDS":   "  TWO  WORD",
+		"\xe5OLD       \x08" + strings.Repeat("\x00", 20) + "LIVE       ": "LIVE",
+	} {
+		m := fatVolume(t, 360*kib)
+		g := scan(t, m).Partitions[0].Content.Geometry
+		for slot := int64(0); len(raw) > 0; slot++ {
+			n := min(11, len(raw))
+			write(t, m, g.RootStart+slot*32, []byte(raw[:n]))
+			write(t, m, g.RootStart+slot*32+11, []byte{attrVolume})
+			raw = raw[min(32, len(raw)):]
+		}
+		if got := scan(t, m).Partitions[0].Content.Label; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
