@@ -73,8 +73,11 @@ func (c Clock) Decode(date, tim uint16, centis uint8) time.Time {
 	day := min(max(int(date&31), 1), daysIn(year, month))
 	hour := min(int(tim>>11), 23)
 	minute := min(int(tim>>5&63), 59)
-	centi := min(int(tim&31), 29)*200 + min(int(centis), lastCenti)
-	return instant(time.Date(year, time.Month(month), day, hour, minute, 0, centi*int(10*time.Millisecond), time.UTC), c.location())
+	centi := min(int(centis), lastCenti)
+	second := min(int(tim&31), 29)*2 + centi/100
+	// The nanoseconds of a whole minute would not fit an int of 32 bits.
+	nano := centi % 100 * int(10*time.Millisecond)
+	return instant(time.Date(year, time.Month(month), day, hour, minute, second, nano, time.UTC), c.location())
 }
 
 func daysIn(year, month int) int {
