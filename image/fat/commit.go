@@ -159,8 +159,7 @@ func (v *Volume) wantTrim(n *Node) {
 	}
 	need := (int(d.tail)*slotSize + v.geo.ClusterSize - 1) >> v.geo.ClusterShift
 	if have := len(d.data) >> v.geo.ClusterShift; have > max(1, need) {
-		v.epoch.trims = append(v.epoch.trims, n)
-		v.changed()
+		v.trimLater(n)
 	}
 }
 

@@ -338,8 +338,7 @@ func (n *Node) grow(size int64, have uint32, withSize bool) (uint32, error) {
 		}
 		if err != nil {
 			v.meta.Lock()
-			v.epoch.trims = append(v.epoch.trims, n)
-			v.changed()
+			v.trimLater(n)
 			v.meta.Unlock()
 			return have, err
 		}
@@ -349,6 +348,9 @@ func (n *Node) grow(size int64, have uint32, withSize bool) (uint32, error) {
 		v.meta.Unlock()
 		have += want
 		if err := v.throttle(); err != nil {
+			v.meta.Lock()
+			v.trimLater(n)
+			v.meta.Unlock()
 			return have, err
 		}
 	}
@@ -364,9 +366,8 @@ func (n *Node) ungrow(before dirent) {
 	defer n.v.meta.Unlock()
 	n.d.size, n.d.attr = before.size, before.attr
 	n.d.modifyDate, n.d.modifyTime = before.modifyDate, before.modifyTime
-	n.v.epoch.trims = append(n.v.epoch.trims, n)
+	n.v.trimLater(n)
 	n.v.setDirty(n)
-	n.v.changed()
 }
 
 // modified stamps a change of n's data that left its size alone.

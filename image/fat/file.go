@@ -84,7 +84,7 @@ func (n *Node) shrink(size uint32) {
 	n.d.size = size
 	n.d.attr |= AttrArchive
 	n.kept = 0
-	v.epoch.trims = append(v.epoch.trims, n)
+	v.trimLater(n)
 	v.touch(n)
 	v.setDirty(n)
 	v.changed()

@@ -105,8 +105,7 @@ func (h *Handle) Close() {
 		v.free(n)
 	case n.kept > 0:
 		n.kept = 0
-		v.epoch.trims = append(v.epoch.trims, n)
-		v.changed()
+		v.trimLater(n)
 	}
 	v.drop(n)
 }

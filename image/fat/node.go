@@ -36,6 +36,7 @@ type Node struct {
 	dirty     bool   // in v.epoch.nodes
 	forgotten bool
 	inPlan    bool // changed by the commit under way
+	trimming  bool // in v.epoch.trims
 	d         dirent
 	chain     *chain
 	// fresh is the index of the first cluster that was linked in the open epoch: no commit has
@@ -147,7 +148,7 @@ func (n *Node) Release(count int) {
 
 // drop forgets n, and then its parents, where nobody holds them. The caller holds v.meta.
 func (v *Volume) drop(n *Node) {
-	for n.id != rootID && n.refs.Load() <= 0 && n.opens == 0 && !n.dirty && !n.inPlan && !n.forgotten {
+	for n.id != rootID && n.refs.Load() <= 0 && n.opens == 0 && !n.dirty && !n.inPlan && !n.trimming && !n.forgotten {
 		if n.dir != nil && (len(n.dir.kids) > 0 || n.dir.busy()) {
 			return
 		}

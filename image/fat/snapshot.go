@@ -99,10 +99,22 @@ func (v *Volume) trim() (busy []*Node, err error) {
 				v.epoch.trims = append(v.epoch.trims, busy...)
 				return nil, err
 			}
+			n.trimming = false
+			v.drop(n)
 		}
 		v.epoch.trims = v.epoch.trims[1:]
 	}
 	return busy, nil
+}
+
+// trimLater has the next commit look whether n has clusters to give back. Until then n stays known:
+// another Node for the same file would not know of its chain. The caller holds v.meta.
+func (v *Volume) trimLater(n *Node) {
+	if !n.trimming {
+		n.trimming = true
+		v.epoch.trims = append(v.epoch.trims, n)
+	}
+	v.changed()
 }
 
 func (v *Volume) trimNode(n *Node) error {
