@@ -14,7 +14,6 @@ import (
 // Commands as the kernel numbers them (linux/msdos_fs.h, linux/fs.h), by the layout of _IOC that all
 // but a few old architectures share.
 const (
-	iocNone  = 0
 	iocWrite = 1
 	iocRead  = 2
 
@@ -25,17 +24,9 @@ const (
 	ioctlGetLabel      = iocRead<<30 | labelSize<<16 | 0x94<<8 | 49
 	ioctlSetLabel      = iocWrite<<30 | labelSize<<16 | 0x94<<8 | 50
 
-	// The size in these is that of a long, though an int is passed; 32-bit programs have 4.
-	ioctlGetFlags   = iocRead<<30 | 8<<16 | 'f'<<8 | 1
-	ioctlSetFlags   = iocWrite<<30 | 8<<16 | 'f'<<8 | 2
-	ioctlGetFlags32 = iocRead<<30 | 4<<16 | 'f'<<8 | 1
-	ioctlSetFlags32 = iocWrite<<30 | 4<<16 | 'f'<<8 | 2
-
 	trimRangeSize = 24  // struct fstrim_range
 	labelSize     = 256 // FSLABEL_MAX
 	intSize       = 4
-
-	flagImmutable = 0x10 // FS_IMMUTABLE_FL
 )
 
 // An ioctl answers a command: in has what the caller passed and out room for what he gets, both of
@@ -62,6 +53,8 @@ var ioctls = map[uint32]ioctl{
 	ioctlSetFlags:      {in: intSize, do: (*fileSystem).ioctlSetFlags},
 	ioctlGetFlags32:    {out: intSize, do: (*fileSystem).ioctlGetFlags},
 	ioctlSetFlags32:    {in: intSize, do: (*fileSystem).ioctlSetFlags},
+	ioctlGetXFlags:     {out: xflagsSize, do: (*fileSystem).ioctlGetXFlags},
+	ioctlSetXFlags:     {in: xflagsSize, do: (*fileSystem).ioctlSetXFlags},
 
 	scan64.command(scanBoth):  {out: 2 * scan64.size, do: (*fileSystem).ioctlScan},
 	scan64.command(scanShort): {out: 2 * scan64.size, do: (*fileSystem).ioctlScan},
@@ -172,29 +165,4 @@ func (fs *fileSystem) ioctlSetLabel(r *ioctlRequest) (int32, fuse.Status) {
 		return 0, fuse.EINVAL
 	}
 	return 0, fs.status(fs.vol.SetLabel(label))
-}
-
-// ioctlGetFlags is what lsattr asks. The one flag that FAT can hold is the immutable one, as the
-// system attribute, and that only with sys_immutable.
-func (fs *fileSystem) ioctlGetFlags(r *ioctlRequest) (int32, fuse.Status) {
-	a, st := fs.attr(r.n)
-	if st.Ok() && fs.opt.immutable(a.Attributes) {
-		binary.NativeEndian.PutUint32(r.out, flagImmutable)
-	}
-	return 0, st
-}
-
-func (fs *fileSystem) ioctlSetFlags(r *ioctlRequest) (int32, fuse.Status) {
-	flags := binary.NativeEndian.Uint32(r.in)
-	if flags&^flagImmutable != 0 || flags != 0 && !fs.opt.SysImmutable {
-		return 0, fuse.Status(syscall.EOPNOTSUPP)
-	}
-	a, st := fs.attr(r.n)
-	if !st.Ok() {
-		return 0, st
-	}
-	if fs.opt.immutable(a.Attributes) == (flags != 0) {
-		return 0, fuse.OK
-	}
-	return 0, fs.setAttributes(&r.Caller, r.n, a.Attributes^fat.AttrSystem)
 }

@@ -27,6 +27,8 @@ func TestIoctlNumbers(t *testing.T) {
 		{"FS_IOC_SETFLAGS", ioctlSetFlags, 0x40086602},
 		{"FS_IOC32_GETFLAGS", ioctlGetFlags32, 0x80046601},
 		{"FS_IOC32_SETFLAGS", ioctlSetFlags32, 0x40046602},
+		{"FS_IOC_FSGETXATTR", ioctlGetXFlags, 0x801c581f},
+		{"FS_IOC_FSSETXATTR", ioctlSetXFlags, 0x401c5820},
 		{"FS_IOC_GETFSLABEL", ioctlGetLabel, 0x81009431},
 		{"FS_IOC_SETFSLABEL", ioctlSetLabel, 0x41009432},
 	} {

@@ -121,7 +121,11 @@ func mount(t testing.TB, c setup) *mounted {
 	if c.mkfs == nil {
 		c.mkfs = []string{"-F", "16"}
 	}
-	log := slog.New(slog.NewTextHandler(m.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	level := slog.LevelWarn
+	if c.fs.Debug {
+		level = slog.LevelInfo
+	}
+	log := slog.New(slog.NewTextHandler(m.log, &slog.HandlerOptions{Level: level}))
 	c.fat.Log, c.fs.Log = log, log
 	dev := c.dev
 	if dev == nil {
@@ -142,7 +146,7 @@ func mount(t testing.TB, c setup) *mounted {
 	}
 	watchdog := time.AfterFunc(patience, func() {
 		t.Errorf("the mount is still there after %v: aborted", patience)
-		unix.Unmount(m.dir, unix.MNT_FORCE|unix.MNT_DETACH)
+		m.abort()
 	})
 	t.Cleanup(func() {
 		m.unmount(t)
@@ -157,6 +161,9 @@ func mount(t testing.TB, c setup) *mounted {
 	m.sparePolls(t)
 	return m
 }
+
+// abort takes the mount away, and lets go whoever waits for it.
+func (m *mounted) abort() { unix.Unmount(m.dir, unix.MNT_FORCE|unix.MNT_DETACH) }
 
 // sparePolls has the kernel learn that files cannot be polled. Go's runtime polls each file that it
 // opens, and does so in a way that could wait for ever for a server in the same process.
@@ -187,7 +194,7 @@ func (m *mounted) unmount(t testing.TB) {
 		}
 		if err != nil {
 			t.Errorf("unmount: %v", err)
-			m.Detach()
+			m.abort()
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()

@@ -27,7 +27,7 @@ func (fs *fileSystem) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.A
 	if !st.Ok() {
 		return st
 	}
-	if fs.opt.immutable(a.Attributes) && in.Valid&(fuse.FATTR_MODE|fattrOwner|fattrTimes) != 0 {
+	if fs.opt.immutable(a.Attributes) && !sparesImmutable(in) {
 		return fuse.EPERM
 	}
 	if fs.ownChecks {
@@ -47,6 +47,11 @@ func (fs *fileSystem) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.A
 		return st
 	}
 	return fs.reply(n, out)
+}
+
+// sparesImmutable: only who has an immutable file open from before may go on and truncate it.
+func sparesImmutable(in *fuse.SetAttrIn) bool {
+	return in.Valid&(fuse.FATTR_MODE|fattrOwner|fattrTimes) == 0 && in.Valid&fuse.FATTR_FH != 0
 }
 
 // holds reports whether FAT can hold the owner and the mode: the owner of the mount, and nothing
