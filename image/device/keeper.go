@@ -28,3 +28,20 @@ func (s *section) Forget(off, n int64)      { Forget(s.d, s.off+off, n) }
 
 func (r *readOnly) Keep(off int64, p []byte) { Keep(r.d, off, p) }
 func (r *readOnly) Forget(off, n int64)      { Forget(r.d, off, n) }
+
+// Logger is implemented by devices that know what they have not synced.
+type Logger interface {
+	// Unsynced is the number of bytes written that are not known to be on the medium.
+	Unsynced() int64
+}
+
+// Unsynced asks d, if it is a Logger, how many bytes are not on the medium yet.
+func Unsynced(d Device) int64 {
+	if l, ok := d.(Logger); ok {
+		return l.Unsynced()
+	}
+	return 0
+}
+
+func (s *section) Unsynced() int64  { return Unsynced(s.d) }
+func (r *readOnly) Unsynced() int64 { return Unsynced(r.d) }

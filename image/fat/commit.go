@@ -330,7 +330,7 @@ func (v *Volume) committer() {
 	const idleRounds = 4 // quiet delays before the volume is marked clean
 	timer := time.NewTimer(0)
 	<-timer.C
-	armed, quiet, wait := false, 0, delay
+	armed, quiet, failed, wait := false, 0, 0, delay
 	for {
 		select {
 		case <-v.stop:
@@ -346,12 +346,13 @@ func (v *Volume) committer() {
 		}
 		armed = false
 		again, err := v.background(quiet >= idleRounds)
-		if err != nil {
-			// The medium may be slow to recover: ask less and less often. An operation that
-			// syncs does not wait for this.
-			wait = min(2*wait, max(maxBackoff, delay))
+		if wait = delay; err != nil && device.Check(v.dev) == nil {
+			// What fails may need time: ask less and less often. An operation that syncs does
+			// not wait for this; and while the device is gone, asking costs nothing.
+			failed++
+			wait = min(delay<<min(failed, 10), max(maxBackoff, delay))
 		} else {
-			wait = delay
+			failed = 0
 		}
 		quiet++
 		if err != nil || again {
@@ -374,7 +375,8 @@ func (v *Volume) background(idle bool) (again bool, err error) {
 		err = v.commit()
 	}
 	v.commitMu.Unlock()
-	if err == nil && settled && idle {
+	hot := v.cool()
+	if err == nil && settled && idle && !hot {
 		return false, v.backgroundError(v.markClean())
 	}
 	return true, v.backgroundError(err)

@@ -161,6 +161,7 @@ func (n *Node) overwrite(p []byte, off int64) error {
 		return err
 	}
 	n.dataSeq.Store(v.dataSeq.Load())
+	v.heat(n)
 	v.modified(n)
 	return nil
 }
@@ -212,6 +213,7 @@ func (n *Node) extendWith(p []byte, off int64) ([]byte, error) {
 		return p, err
 	}
 	n.dataSeq.Store(n.v.dataSeq.Load())
+	n.v.heat(n)
 	n.publish(r, have, uint32(max(end, int64(n.d.size))))
 	return p, nil
 }

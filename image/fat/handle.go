@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"sync/atomic"
+
+	"fatvol/image/device"
 )
 
 // A Handle is an open file. It keeps an unlinked file alive, and reports failures of the background
@@ -61,10 +63,20 @@ func (h *Handle) Flush() error {
 	if err := h.pending(); err != nil {
 		return fmt.Errorf("close: %w", err)
 	}
+	if err := device.Check(v.dev); err != nil && h.n.unsynced() {
+		return fmt.Errorf("close: %w", err)
+	}
 	if !v.opt.Flush && !v.opt.Sync {
 		return nil
 	}
 	return h.n.Sync()
+}
+
+// unsynced reports whether something of n was acknowledged and is not known to be on the medium.
+func (n *Node) unsynced() bool {
+	n.v.meta.RLock()
+	defer n.v.meta.RUnlock()
+	return n.dirty || n.inPlan || n.hot.Load()
 }
 
 func (h *Handle) pending() error {

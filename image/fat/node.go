@@ -44,6 +44,7 @@ type Node struct {
 	fresh uint32
 
 	dataSeq atomic.Uint64 // value of v.dataSeq after the last write of data
+	hot     atomic.Bool   // in v.hot
 	win     window        // clusters kept for the next append; used with mu held exclusively
 }
 

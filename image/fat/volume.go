@@ -34,6 +34,7 @@ type Volume struct {
 	noted    noted
 
 	lastStamp atomic.Pointer[moment]
+	hot       hot
 
 	// dataSeq counts writes to the device, syncedSeq is what it was when the last Sync that
 	// succeeded began: all those writes are on the medium.

@@ -18,7 +18,8 @@ const syncAge = time.Second
 // entryCost is the memory that an entry takes besides its bytes.
 const entryCost = 64
 
-// An entry is one change of the lower device, in the order in which they were made.
+// An entry is one change of the lower device, in the order in which they were made; or, with n 0, a
+// Sync that the detached Log could not do, which orders those before it and those after it.
 type entry struct {
 	off  int64
 	n    int64  // bytes
@@ -31,8 +32,9 @@ type Log struct {
 	lower device.Device
 	limit int64
 
-	flight sync.RWMutex
-	syncMu sync.Mutex
+	flight   sync.RWMutex
+	detached bool // guarded by flight: the lower device is not asked any more
+	syncMu   sync.Mutex
 
 	mu      sync.Mutex
 	entries []entry
@@ -51,23 +53,43 @@ type Log struct {
 
 // New returns a Log over lower that keeps up to limit bytes; 0 is DefaultLimit.
 func New(lower device.Device, limit int64) *Log {
+	l := newLog(lower, limit)
+	go l.syncer()
+	return l
+}
+
+// newLog is New without the background.
+func newLog(lower device.Device, limit int64) *Log {
 	if limit <= 0 {
 		limit = DefaultLimit
 	}
-	l := &Log{
+	return &Log{
 		lower: lower, limit: limit,
 		kept: make(map[int64]states), regions: make(map[int64]int), leaving: make(map[int64]bool),
 		kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
-	go l.syncer()
-	return l
 }
 
 // Size is that of the lower device.
 func (l *Log) Size() int64 { return l.lower.Size() }
 
-// Check asks the lower device whether it is there.
-func (l *Log) Check() error { return device.Check(l.lower) }
+// Check asks the lower device whether it is there. A detached Log always is.
+func (l *Log) Check() error {
+	l.flight.RLock()
+	defer l.flight.RUnlock()
+	if l.detached {
+		return nil
+	}
+	return device.Check(l.lower)
+}
+
+// Detach takes the Log off the lower device, which is gone for good: what is written from now on is
+// only kept, whatever the limit, so that Save can take it all. Reads go on to the lower device.
+func (l *Log) Detach() {
+	l.flight.Lock()
+	defer l.flight.Unlock()
+	l.detached = true
+}
 
 // ReadAt reads from the lower device, which has all that was written.
 func (l *Log) ReadAt(p []byte, off int64) (int, error) {
@@ -85,12 +107,15 @@ func (l *Log) WriteAt(p []byte, off int64) (int, error) {
 	defer l.flight.RUnlock()
 	// The copy is what goes down: a call that the lower device gave up on may read it for ever.
 	data := append([]byte(nil), p...)
-	n, err := l.lower.WriteAt(data, off)
-	if err != nil {
-		return n, err
+	if !l.detached {
+		if n, err := l.lower.WriteAt(data, off); err != nil {
+			return n, err
+		}
+	} else if err := device.CheckRange("write", off, int64(len(p)), l.Size()); err != nil {
+		return 0, err
 	}
 	l.add(entry{off: off, n: int64(len(data)), data: data})
-	return n, nil
+	return len(p), nil
 }
 
 // ZeroAt has the lower device make a range zeros.
@@ -100,7 +125,11 @@ func (l *Log) ZeroAt(off, n int64) error {
 	}
 	l.flight.RLock()
 	defer l.flight.RUnlock()
-	if err := device.ZeroAt(l.lower, off, n); err != nil {
+	if !l.detached {
+		if err := device.ZeroAt(l.lower, off, n); err != nil {
+			return err
+		}
+	} else if err := device.CheckRange("zero", off, n, l.Size()); err != nil {
 		return err
 	}
 	l.add(entry{off: off, n: n})
@@ -111,6 +140,9 @@ func (l *Log) ZeroAt(off, n int64) error {
 func (l *Log) DiscardAt(off, n int64) error {
 	l.flight.RLock()
 	defer l.flight.RUnlock()
+	if l.detached {
+		return nil
+	}
 	return device.DiscardAt(l.lower, off, n)
 }
 
@@ -139,6 +171,11 @@ func (l *Log) room(n int64) error {
 		full := l.bytes > 0 && l.bytes+n > l.limit
 		synced := l.synced
 		l.mu.Unlock()
+		if full {
+			l.flight.RLock()
+			full = !l.detached
+			l.flight.RUnlock()
+		}
 		if !full {
 			return nil
 		}
@@ -174,6 +211,10 @@ func (l *Log) syncSince(synced uint64) error {
 
 // syncLocked syncs. The caller holds l.syncMu.
 func (l *Log) syncLocked() error {
+	if l.detached {
+		l.add(entry{})
+		return nil
+	}
 	l.mu.Lock()
 	mark := len(l.entries)
 	l.mu.Unlock()
@@ -254,7 +295,7 @@ func (l *Log) Close() {
 	<-l.done
 }
 
-// Errors of Verify and of Apply.
+// Errors of Verify and of what uses it.
 var (
 	// ErrChanged is returned when the medium is not as it was left: something else wrote to it.
 	ErrChanged = errors.New("the volume was changed elsewhere")
@@ -286,7 +327,9 @@ func replay(dev device.Device, entries []entry) error {
 	}
 	for _, e := range entries {
 		var err error
-		if e.data == nil {
+		if e.n == 0 {
+			err = dev.Sync()
+		} else if e.data == nil {
 			err = device.ZeroAt(dev, e.off, e.n)
 		} else {
 			_, err = dev.WriteAt(e.data, e.off)
