@@ -65,14 +65,16 @@ func (fs *fileSystem) entry(dir *node, n *fat.Node, exact bool, out *fuse.EntryO
 
 // fillEntry sets everything of the reply but the attributes.
 func (fs *fileSystem) fillEntry(n *node, exact bool, out *fuse.EntryOut) {
-	out.NodeId = n.ID()
-	if out.NodeId != fuse.FUSE_ROOT_ID {
-		out.Generation = fs.generation
+	out.NodeId, out.Generation = n.ID(), fs.generation
+	if out.NodeId == fuse.FUSE_ROOT_ID {
+		out.Generation = 0
 	}
 	out.SetAttrTimeout(fs.attrTimeout())
-	if exact && !fs.distrust && !(n.respelled.Load() && !fs.epochs) {
-		out.SetEntryTimeout(forever)
+	timeout := forever
+	if !exact || fs.distrust || n.respelled.Load() && !fs.epochs {
+		timeout = 0
 	}
+	out.SetEntryTimeout(timeout)
 }
 
 func (fs *fileSystem) Forget(id, count uint64) { fs.nodes.forget(id, count) }
