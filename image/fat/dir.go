@@ -3,6 +3,7 @@ package fat
 import (
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -173,6 +174,8 @@ func (d *dir) parse(v *Volume, root bool) {
 		units, slots, ok := lp.Take(shortOf(s))
 		if ok {
 			start -= int32(slots)
+		} else {
+			units = nil
 		}
 		d.addHole(next, start-next)
 		next = i + 1
@@ -187,10 +190,9 @@ func (d *dir) parse(v *Volume, root bool) {
 				break // neither a label nor a file: no reader shows it
 			}
 			d.live++
-			if ok {
-				d.addKey(v, v.names.FoldUnits(units), i)
+			for _, key := range d.keys(v, i, units) {
+				d.addKey(v, key, i)
 			}
-			d.addKey(v, d.shortKey(v, i), i)
 		}
 	}
 	if next < d.tail {
@@ -211,8 +213,39 @@ func (d *dir) addHole(at, n int32) {
 	}
 }
 
-func (d *dir) shortKey(v *Volume, i int32) string {
-	return v.names.Fold(v.names.ShowShort(shortOf(d.slot(i)), 0))
+// keys are the comparison keys by which the entry at slot i, with the given long name or nil, can be
+// found: of that, of the 8.3 name, and of this as it is shown where case matters (check=strict).
+func (d *dir) keys(v *Volume, i int32, units []uint16) []string {
+	keys := make([]string, 0, 3)
+	if units != nil {
+		keys = append(keys, v.names.FoldUnits(units))
+	}
+	s := d.slot(i)
+	keys = append(keys, v.shortKey(shortOf(s)))
+	if v.opt.Names.Check == CheckStrict && s[12] != 0 {
+		keys = append(keys, v.names.Fold(v.names.ShowShort(shortOf(s), s[12])))
+	}
+	return keys
+}
+
+// shortKey is the comparison key of an 8.3 name.
+func (v *Volume) shortKey(short [11]byte) string {
+	return v.names.Fold(v.names.ShowShort(short, 0))
+}
+
+// enter adds the entry at slot i to the index, leave takes it out.
+func (d *dir) enter(v *Volume, i int32) {
+	units, _ := d.long(i)
+	for _, key := range d.keys(v, i, units) {
+		d.addKey(v, key, i)
+	}
+}
+
+func (d *dir) leave(v *Volume, i int32) {
+	units, _ := d.long(i)
+	for _, key := range d.keys(v, i, units) {
+		d.dropKey(v, key, i)
+	}
 }
 
 func hashKey(v *Volume, key string) uint64 { return maphash.String(v.seed, key) }
@@ -277,10 +310,8 @@ func (d *dir) find(v *Volume, key string) int32 {
 }
 
 func (d *dir) matches(v *Volume, i int32, key string) bool {
-	if units, _ := d.long(i); units != nil && v.names.FoldUnits(units) == key {
-		return true
-	}
-	return d.shortKey(v, i) == key
+	units, _ := d.long(i)
+	return slices.Contains(d.keys(v, i, units), key)
 }
 
 // long returns the long name of the short entry at slot i and the number of slots before i that

@@ -194,10 +194,7 @@ func (v *Volume) put(n *Node, name Name, e dirent) (int32, phase, error) {
 	e.encode(s[:], v.geo.Width)
 	v.set(n, slot, s[:], phaseAdd)
 	d.live++
-	if longs > 0 {
-		d.addKey(v, name.Key, slot)
-	}
-	d.addKey(v, d.shortKey(v, slot), slot)
+	d.enter(v, slot)
 	return slot, phaseAdd, nil
 }
 
@@ -216,16 +213,13 @@ func (v *Volume) putBack(n *Node, key string, old removedName, e dirent) (int32,
 	delete(d.goneShort, shortOf(before[:]))
 	delete(d.freed, old.slot-old.longs)
 	d.live++
-	if old.longs > 0 {
-		d.addKey(v, key, old.slot)
-	}
-	d.addKey(v, d.shortKey(v, old.slot), old.slot)
+	d.enter(v, old.slot)
 	return old.slot, ph, nil
 }
 
 // shortTaken reports whether an entry in memory, or one that the open epoch removed, has the alias.
 func (d *dir) shortTaken(v *Volume, short [11]byte) bool {
-	return d.goneShort[short] || d.find(v, v.names.Fold(v.names.ShowShort(short, 0))) >= 0
+	return d.goneShort[short] || d.find(v, v.shortKey(short)) >= 0
 }
 
 // remove takes the entry at slot i out of directory n in phase ph. An entry that the open epoch
@@ -234,12 +228,8 @@ func (v *Volume) remove(n *Node, i int32, ph phase) {
 	d := n.dir
 	units, longs := d.long(i)
 	shown := d.shown(v, i)
-	key := d.shortKey(v, i)
-	d.dropKey(v, key, i)
-	if units != nil {
-		key = v.names.FoldUnits(units)
-		d.dropKey(v, key, i)
-	}
+	key := d.keys(v, i, units)[0]
+	d.leave(v, i)
 	d.live--
 	delete(d.kids, i)
 	if d.allFresh(i-longs, longs+1) {

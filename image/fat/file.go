@@ -114,7 +114,7 @@ func (v *Volume) bury(n *Node) {
 	if ch.length > 0 {
 		dead := []deadChain{{n.d.first, ch.length}}
 		v.tab.bury(ch.length)
-		if n.fresh == 0 {
+		if n.fresh == 0 && !v.opt.Discard { // what is to be discarded takes the long way
 			v.tab.mu.Lock()
 			// What cannot be read now is freed with the epoch.
 			dead, _, _ = v.tab.freeLocked(dead, int(v.tab.pageCount)+1, false)

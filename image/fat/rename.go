@@ -254,19 +254,19 @@ func (m *move) respell() error {
 	case m.name.Exact && longs == 0 && m.name.Short == short:
 		s := [slotSize]byte(d.slot(src.slot))
 		s[12] = m.name.Case
+		d.leave(v, src.slot)
 		v.set(m.to, src.slot, s[:], phaseAdd)
+		d.enter(v, src.slot)
 		src.d.ntCase = m.name.Case
 	case !m.name.Exact && longs == int32(LongSlots(m.name.Units)) && (src.slot-longs)/slotsPerAtom == src.slot/slotsPerAtom:
 		long := make([]byte, longs*slotSize)
 		EncodeLong(long, m.name.Units, ShortChecksum(short))
 		ph := max(phaseAdd, d.phaseOf(src.slot))
-		units, _ := d.long(src.slot)
-		d.dropKey(v, v.names.FoldUnits(units), src.slot)
+		d.leave(v, src.slot)
 		for k := int32(0); k < longs; k++ {
 			v.set(m.to, src.slot-longs+k, long[k*slotSize:(k+1)*slotSize], ph)
 		}
-		d.addKey(v, m.name.Key, src.slot)
-		d.addKey(v, d.shortKey(v, src.slot), src.slot)
+		d.enter(v, src.slot)
 	default:
 		return m.plain()
 	}
