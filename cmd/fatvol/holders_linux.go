@@ -84,7 +84,8 @@ func mapsMount(maps, device string) string {
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
-		if len(fields) >= 6 && fields[3] == want {
+		// Anonymous memory has the device number 0:0.
+		if len(fields) >= 6 && fields[3] == want && strings.HasPrefix(fields[5], "/") {
 			return "mapping of " + strings.Join(fields[5:], " ")
 		}
 	}

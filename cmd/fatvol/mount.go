@@ -143,7 +143,7 @@ func (r *mountRequest) resolve() error {
 		return mountError(r.image, err)
 	}
 	// Before the directory is looked at: a mount that is there already might hang.
-	if abs, err := filepath.Abs(r.dir); err == nil {
+	if abs, err := absolutePath(r.dir); err == nil {
 		m, err := mountAt(abs)
 		if err == nil && m != nil && m.FSType == fuseType && m.Source == r.image {
 			return failf(exitFailed, "mount %s: already mounted on %s", r.image, r.dir)
@@ -155,8 +155,7 @@ func (r *mountRequest) resolve() error {
 	return nil
 }
 
-// absoluteImage makes the path of an image absolute. Symbolic links on the way to it are resolved
-// as they are now; the last one is not, so that the path of a device in /dev/disk stays what it is.
+// absoluteImage checks that there is an image at path and makes the path absolute.
 func absoluteImage(path string) (string, error) {
 	if path == "" {
 		return "", errors.New("the path of the image is empty")
@@ -164,34 +163,37 @@ func absoluteImage(path string) (string, error) {
 	if _, err := os.Stat(path); err != nil {
 		return path, err
 	}
-	if strings.HasSuffix(path, "/") {
-		return path, unix.ENOTDIR
+	return absolutePath(path)
+}
+
+// absolutePath makes a path absolute. Symbolic links on the way are resolved as they are now. The
+// last name is not looked at: a device in /dev/disk keeps that name, and a mount that hangs there
+// is not touched.
+func absolutePath(path string) (string, error) {
+	// filepath.Dir would clean "link/.." away, which to the kernel leads elsewhere.
+	dir, base := filepath.Split(strings.TrimRight(path, "/"))
+	switch {
+	case base == "." || base == "..":
+		dir, base = path, ""
+	case base == "":
+		return "/", nil
+	case dir == "":
+		dir = "."
 	}
-	abs, err := filepath.Abs(filepath.Dir(path))
+	dir, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return path, err
 	}
-	// Abs has cleaned "x/.." away, which is wrong where x is a symbolic link.
-	real, err := filepath.EvalSymlinks(filepath.Dir(path))
-	if err != nil {
+	if dir, err = filepath.Abs(dir); err != nil {
 		return path, err
 	}
-	if filepath.IsAbs(real) {
-		abs = real
-	} else if wd, err := os.Getwd(); err == nil {
-		abs = filepath.Join(wd, real)
-	}
-	return filepath.Join(abs, filepath.Base(path)), nil
+	return filepath.Join(dir, base), nil
 }
 
 // absoluteDir makes the path of a mount point absolute and free of symbolic links, as the kernel
 // will show it.
 func absoluteDir(path string) (string, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	st, err := os.Stat(abs)
+	st, err := os.Stat(path)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return "", fmt.Errorf("mount point %s does not exist: make it with mkdir", path)
@@ -202,7 +204,11 @@ func absoluteDir(path string) (string, error) {
 	case !st.IsDir():
 		return "", fmt.Errorf("mount point %s is not a directory", path)
 	}
-	return filepath.EvalSymlinks(abs)
+	dir, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", fmt.Errorf("mount point %s: %w", path, reason(err))
+	}
+	return filepath.Abs(dir)
 }
 
 // reason is the cause in an error that names an operation and a path which the message has said.

@@ -25,7 +25,7 @@ func mountAt(dir string) (*mountinfo.Info, error) {
 // the file system about the directory only when the mount table does not have it, because a
 // mount whose server is dead or hangs does not answer.
 func findMount(path string) (*mountinfo.Info, error) {
-	abs, err := filepath.Abs(path)
+	abs, err := absolutePath(path)
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ var permissionOptions = []option{
 	{"allow_utime", maskValue(func(c *config, mask uint32) { c.allowUTime = &mask }),
 		"Who besides the owner may set a file's times: `20` the file's group, `2` everybody, `22` both. The default follows `dmask=`: whoever may write to directories may set times."},
 	{"quiet", flagValue(func(c *config) { c.fs.Quiet = true }),
-		"chown(2) and chmod(2) to what FAT cannot hold do nothing and succeed. Without it they fail with EPERM."},
+		"chown(2), and chmod(2) with set-ID or sticky bits, do nothing and succeed. Without it they fail with EPERM. Of a mode FAT can hold only whether a file is writable; what else chmod(2) asks for is ignored in any case."},
 	{"showexec", flagValue(func(c *config) { c.fs.ShowExec = true }),
 		"Only files whose name ends in .EXE, .COM or .BAT have execute permission."},
 	{"sys_immutable", flagValue(func(c *config) { c.fs.SysImmutable = true }),

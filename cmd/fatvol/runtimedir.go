@@ -53,6 +53,21 @@ func createRuntimeDir() (string, error) {
 	return "", errors.Join(all...)
 }
 
+// firstTime reports whether this user is to be told something that is worth telling once, not at
+// each mount: the name is that of a mark which lasts as long as the runtime directory does.
+func firstTime(name string) bool {
+	dir, err := createRuntimeDir()
+	if err != nil {
+		return true
+	}
+	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return !errors.Is(err, os.ErrExist)
+	}
+	f.Close()
+	return true
+}
+
 // checkOwner refuses a runtime directory that another user made, perhaps to mislead us: some of
 // them lie where everybody may create files.
 func checkOwner(dir string, uid int) error {

@@ -117,7 +117,7 @@ func (s *served) mount() (err error) {
 
 // run serves until the mount is gone.
 func (s *served) run(signals *signalWatch, ready *readyPipe) error {
-	if s.noLog != nil {
+	if s.noLog != nil && firstTime("no-system-logger") {
 		complain("mount %s: no system logger (%v): what the mount reports later is lost, -f shows it", s.req.image, s.noLog)
 	}
 	if ready != nil {
@@ -171,8 +171,10 @@ func (s *served) panicked(cause error) {
 func mountError(path string, err error) error {
 	code, advice := exitFailed, ""
 	switch {
+	// These say what to do.
 	case errors.Is(err, fs.ErrNotPermitted):
-		code = exitUsage // and it says what to do
+		code = exitUsage
+	case errors.Is(err, fs.ErrNoFUSE), errors.Is(err, fs.ErrMountPoint):
 	case errors.Is(err, os.ErrPermission):
 		code, advice = exitUsage, ": run it as a user who may, or as root"
 	case errors.Is(err, syscall.ENOMEM):
