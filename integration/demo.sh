@@ -5,10 +5,19 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
+export LC_ALL=C.UTF-8 # names with umlauts are shown
 
 if [ -t 1 ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; else bold= dim= plain=; fi
 say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
-do_() { printf '%s$ %s%s\n' "$dim" "$*" "$plain"; "$@"; }
+do_() {
+	local line= word
+	for word in "$@"; do
+		case $word in *" "*) word="\"$word\"" ;; esac
+		line="$line $word"
+	done
+	printf '%s$%s%s\n' "$dim" "$line" "$plain"
+	"$@"
+}
 
 if [ ! -e /dev/fuse ]; then
 	echo "demo: /dev/fuse is missing. Try 'modprobe fuse'; in a container, start that with" >&2
