@@ -191,25 +191,22 @@ func (v *Volume) drain() error {
 	return v.syncUpTo(v.dataSeq.Load())
 }
 
-// reclaim makes clusters that were freed usable at once. It reports whether it is worth looking for
-// free clusters again.
-func (v *Volume) reclaim() (bool, error) {
+// reclaim makes clusters that were freed usable at once.
+func (v *Volume) reclaim() error {
 	v.commitMu.Lock()
 	defer v.commitMu.Unlock()
-	any := false
-	for {
+	for first := true; ; first = false {
 		v.meta.RLock()
 		// A file that is in use, perhaps by the caller, keeps its place among the trims: try once.
-		more := len(v.dead) > 0 || len(v.epoch.dead) > 0 || len(v.quarantine) > 0 || len(v.epoch.trims) > 0 && !any ||
+		more := len(v.dead) > 0 || len(v.epoch.dead) > 0 || len(v.quarantine) > 0 || len(v.epoch.trims) > 0 && first ||
 			v.plan != nil && (len(v.plan.dead) > 0 || len(v.plan.freed) > 0)
 		v.meta.RUnlock()
 		if !more {
-			return any, nil
+			return nil
 		}
 		if err := v.commit(); err != nil {
-			return any, err
+			return err
 		}
-		any = true
 	}
 }
 

@@ -296,15 +296,10 @@ func (v *Volume) take(n *Node, want, have uint32) (*reservation, error) {
 	if err != nil || r.count == want {
 		return r, err
 	}
-	again, err := v.reclaim()
-	if err != nil {
-		v.tab.unreserve(r)
+	v.tab.unreserve(r)
+	if err := v.reclaim(); err != nil {
 		return nil, err
 	}
-	if !again {
-		return r, nil
-	}
-	v.tab.unreserve(r)
 	return v.tab.reserve(want, goal, &n.win, 0)
 }
 

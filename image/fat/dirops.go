@@ -207,16 +207,13 @@ func (v *Volume) takeOne(goal Cluster) (*reservation, error) {
 		return r, err
 	}
 	v.tab.unreserve(r)
-	again, err := v.reclaim()
-	if err != nil {
+	if err := v.reclaim(); err != nil {
 		return nil, err
 	}
-	if again {
-		if r, err = v.tab.reserve(1, goal, nil, 0); err != nil || r.count == 1 {
-			return r, err
-		}
-		v.tab.unreserve(r)
+	if r, err = v.tab.reserve(1, goal, nil, 0); err != nil || r.count == 1 {
+		return r, err
 	}
+	v.tab.unreserve(r)
 	return nil, ErrNoSpace
 }
 
@@ -231,7 +228,7 @@ func (v *Volume) edit(dir *Node, change func() error) error {
 	if err := v.throttle(); err != nil {
 		return err
 	}
-	for try := 0; ; try++ {
+	for try, full := 0, false; ; try++ {
 		v.meta.Lock()
 		dir.dir.used = true
 		err := ErrNotExist
@@ -246,6 +243,10 @@ func (v *Volume) edit(dir *Node, change func() error) error {
 		switch {
 		case errors.Is(err, errGrow):
 			err = v.growDir(dir, slots)
+			if errors.Is(err, ErrNoSpace) && !full {
+				full = true // slots of names that went may come free
+				err = v.sync()
+			}
 		case errors.Is(err, errCommit):
 			err = v.sync()
 		default:
@@ -276,9 +277,6 @@ func (v *Volume) growDir(n *Node, slots int32) error {
 		n.chain.mu.Unlock()
 	}
 	if full {
-		if again, err := v.reclaimSlots(n); err != nil || again {
-			return err
-		}
 		return fmt.Errorf("directory of %d slots is full: %w", d.slots(), ErrNoSpace)
 	}
 	n.chain.mu.Lock()
@@ -309,19 +307,6 @@ func (v *Volume) growDir(n *Node, slots int32) error {
 	d.data = data
 	v.changed()
 	return nil
-}
-
-// reclaimSlots commits when that makes slots of a full directory free.
-func (v *Volume) reclaimSlots(n *Node) (bool, error) {
-	v.meta.RLock()
-	waiting := len(n.dir.freed) > 0 || n.dir.inPlan
-	v.meta.RUnlock()
-	if !waiting {
-		return false, nil
-	}
-	v.commitMu.Lock()
-	defer v.commitMu.Unlock()
-	return true, v.commit()
 }
 
 // settleDir ends a change of a directory under the sync options.
