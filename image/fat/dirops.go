@@ -237,8 +237,8 @@ func (v *Volume) edit(dir *Node, change func() error) error {
 		}
 		slots := dir.dir.slots()
 		v.meta.Unlock()
-		if try >= maxTries {
-			return err
+		if try >= maxTries && (errors.Is(err, errGrow) || errors.Is(err, errCommit)) {
+			return fmt.Errorf("after %d attempts to make room: %w", try, ErrNoSpace)
 		}
 		switch {
 		case errors.Is(err, errGrow):

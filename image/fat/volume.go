@@ -28,6 +28,8 @@ type Volume struct {
 
 	life   sync.RWMutex // held shared by each call, exclusively by Close
 	closed bool
+	// closing: Close has begun, and nothing but it may use the volume any more.
+	closing bool
 
 	readOnly atomic.Bool
 	broken   atomic.Pointer[error] // set under ErrorsPanic: the answer to every call
@@ -150,7 +152,7 @@ func (v *Volume) enter() error {
 func (v *Volume) leave() { v.life.RUnlock() }
 
 func (v *Volume) usable() error {
-	if v.closed {
+	if v.closing {
 		return ErrClosed
 	}
 	if e := v.broken.Load(); e != nil {
@@ -221,33 +223,42 @@ func (v *Volume) Sync() error {
 }
 
 // Close writes what is left, marks the volume clean and ends all background work. It waits for calls
-// under way; later ones return ErrClosed. The error says what could not be written.
+// under way; later ones return ErrClosed. The error says what could not be written: that is kept, and
+// Close may be called again to write it, until it has succeeded.
 func (v *Volume) Close() error {
 	v.life.Lock()
+	defer v.life.Unlock()
 	if v.closed {
-		v.life.Unlock()
 		return ErrClosed
 	}
+	if !v.closing {
+		v.closing = true
+		close(v.stop)
+		v.work.Wait()
+		v.meta.Lock()
+		for n := range v.orphans {
+			v.free(n)
+		}
+		v.meta.Unlock()
+	}
+	if !v.opt.ReadOnly {
+		if err := v.finalize(); err != nil {
+			return fmt.Errorf("close volume: %w", err)
+		}
+	}
 	v.closed = true
-	v.life.Unlock()
-	close(v.stop)
-	v.work.Wait()
-	if v.opt.ReadOnly {
-		return nil
-	}
+	return nil
+}
+
+func (v *Volume) finalize() error {
 	if err := device.Check(v.dev); err != nil {
-		return fmt.Errorf("close volume: %w", err)
+		return err
 	}
-	v.meta.Lock()
-	for n := range v.orphans {
-		v.free(n)
-	}
-	v.meta.Unlock()
 	if err := v.drain(); err != nil {
-		return fmt.Errorf("close volume: %w", err)
+		return err
 	}
 	if err := v.markClean(); err != nil {
-		return fmt.Errorf("close volume: mark it clean: %w", err)
+		return fmt.Errorf("mark it clean: %w", err)
 	}
 	return nil
 }
