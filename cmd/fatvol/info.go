@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -192,6 +193,7 @@ func (out *volumeInfo) measure(host device.Device, p image.Partition, cfg *confi
 	}
 	opt := cfg.fat
 	opt.ReadOnly = true
+	opt.Log = slog.New(slog.DiscardHandler) // what it would say is in the report
 	volume, err := fat.Open(device.ReadOnly(section), opt)
 	if err != nil {
 		return err

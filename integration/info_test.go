@@ -1,0 +1,164 @@
+package integration
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// infoJSON is what the tests read of `fatvol info --json`.
+type infoJSON struct {
+	Size       int64
+	State      string
+	MountedOn  []string `json:"mounted_on"`
+	Scheme     string
+	Partitions []struct {
+		Number      int
+		Start, Size int64
+		Name        string
+		Content     string
+		Problems    []string
+		Volume      *struct {
+			FAT          int
+			Label        string
+			Serial       string
+			ClusterSize  int `json:"cluster_size"`
+			Clusters     int
+			FreeClusters int `json:"free_clusters"`
+			Dirty        bool
+			Fragments    *struct{ Chains, Fragments int }
+		}
+	}
+}
+
+func readInfo(t testing.TB, args ...string) (info infoJSON) {
+	t.Helper()
+	out := run(t, binary(t), append([]string{"info", "--json"}, args...)...)
+	if err := json.Unmarshal([]byte(out), &info); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return info
+}
+
+func TestInfoOfAVolume(t *testing.T) {
+	img := mkfsFAT(t, 64<<20, "-F", "32", "-n", "HOLIDAY", "-i", "12345678", "-s", "1")
+	dir := mountImage(t, img)
+	if err := os.WriteFile(filepath.Join(dir, "a"), make([]byte, 5<<10), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "sync", filepath.Join(dir, "a"))
+	info := readInfo(t, img)
+	if info.State != "mounted" || len(info.MountedOn) != 1 || info.MountedOn[0] != dir {
+		t.Errorf("while it is mounted: %q on %q", info.State, info.MountedOn)
+	}
+	if v := info.Partitions[0].Volume; v == nil || !v.Dirty {
+		t.Errorf("while it is in use, it is clean: %+v", v)
+	}
+	umount(t, dir)
+
+	info = readInfo(t, "--fragments", img)
+	if info.Size != 64<<20 || info.Scheme != "none" || info.State != "not mounted" || len(info.Partitions) != 1 {
+		t.Fatalf("%+v", info)
+	}
+	v := info.Partitions[0].Volume
+	if v == nil || v.FAT != 32 || v.Label != "HOLIDAY" || v.Serial != "1234-5678" || v.ClusterSize != 512 || v.Dirty {
+		t.Fatalf("volume: %+v", v)
+	}
+	// The root directory and 10 clusters of the file are taken.
+	if v.FreeClusters != v.Clusters-11 {
+		t.Errorf("%d of %d clusters are free", v.FreeClusters, v.Clusters)
+	}
+	if v.Fragments == nil || v.Fragments.Chains != 2 || v.Fragments.Fragments != 2 {
+		t.Errorf("fragments: %+v", v.Fragments)
+	}
+	text := run(t, binary(t), "info", "--fragments", img)
+	for _, want := range []string{"FAT32 volume", "HOLIDAY", "1234-5678", "clean", "64 MiB", "2 of 2 files and directories"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in:\n%s", want, text)
+		}
+	}
+}
+
+func TestInfoOfPartitions(t *testing.T) {
+	need(t, "sfdisk", "mkfs.ext4")
+	img := filepath.Join(t.TempDir(), "disk.img")
+	if err := os.WriteFile(img, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(img, 32<<20); err != nil {
+		t.Fatal(err)
+	}
+	table := exec.Command("sfdisk", "-q", img)
+	table.Stdin = strings.NewReader("label: gpt\nstart=2048,size=8192,type=uefi,name=ESP\nstart=16384,size=16384,type=linux,name=root\n")
+	if out, code := runCmd(t, table); code != 0 {
+		t.Fatal(out)
+	}
+	run(t, "mkfs.fat", "-n", "EFI", "--offset", "2048", img, "4096")
+	run(t, "mkfs.ext4", "-q", "-F", "-E", "offset=8388608", img, "8M")
+
+	info := readInfo(t, img)
+	if info.Scheme != "gpt" || len(info.Partitions) != 2 {
+		t.Fatalf("%+v", info)
+	}
+	esp, root := info.Partitions[0], info.Partitions[1]
+	if esp.Number != 1 || esp.Start != 1<<20 || esp.Size != 4<<20 || esp.Name != "ESP" || esp.Volume == nil || esp.Volume.Label != "EFI" {
+		t.Errorf("first partition: %+v, volume %+v", esp, esp.Volume)
+	}
+	if root.Number != 2 || root.Content != "ext4" || root.Volume != nil {
+		t.Errorf("second partition: %+v", root)
+	}
+	text := run(t, binary(t), "info", img)
+	for _, want := range []string{"GPT partition table", "ESP", "ext4", "FAT12 volume in partition 1", "EFI system"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in:\n%s", want, text)
+		}
+	}
+}
+
+func TestInfoOfOtherThings(t *testing.T) {
+	place := t.TempDir()
+	garbage := filepath.Join(place, "garbage")
+	if err := os.WriteFile(garbage, []byte(strings.Repeat("garbage ", 1000)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if text := run(t, binary(t), "info", garbage); !strings.Contains(text, "unknown") {
+		t.Errorf("garbage: %s", text)
+	}
+	for _, tc := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{filepath.Join(place, "missing")}, 32, "no such file"},
+		{[]string{place}, 32, "directory"},
+		{nil, 1, "IMAGE needed"},
+		{[]string{"-o", "frob", garbage}, 1, "frob"},
+	} {
+		out, code := runCode(t, binary(t), append([]string{"info"}, tc.args...)...)
+		if code != tc.code || !strings.Contains(out, tc.says) || strings.Count(out, "\n") != 1 {
+			t.Errorf("info %q: exit code %d, says %q; want %d, %q", tc.args, code, out, tc.code, tc.says)
+		}
+	}
+}
+
+// The tour of the README ends well and leaves nothing behind.
+func TestDemo(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the program once more")
+	}
+	needFUSE(t)
+	need(t, "mkfs.fat", "mdir", "make")
+	cmd := exec.Command("./demo.sh")
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+	out, code := runCmd(t, cmd)
+	if code != 0 || !strings.Contains(out, "Photos/big.bin: OK") || !strings.Contains(out, "card.img is complete") {
+		t.Errorf("exit code %d:\n%s", code, out)
+	}
+	table, err := os.ReadFile("/proc/self/mounts")
+	if err != nil || strings.Contains(string(table), "/card.img ") {
+		t.Errorf("a mount is left behind: %v\n%s", err, table)
+	}
+}
