@@ -193,7 +193,7 @@ func TestBirthTime(t *testing.T) {
 		}
 		var st unix.Stat_t
 		must(t, unix.Stat(m.path(name), &st))
-		if stx.Ino != st.Ino || stx.Size != uint64(st.Size) || stx.Blocks != uint64(st.Blocks) || uint32(stx.Mode) != st.Mode || stx.Nlink != uint32(st.Nlink) || int64(stx.Blksize) != int64(st.Blksize) || stx.Mtime.Sec != st.Mtim.Sec {
+		if stx.Ino != st.Ino || stx.Size != uint64(st.Size) || stx.Blocks != uint64(st.Blocks) || uint32(stx.Mode) != st.Mode || stx.Nlink != uint32(st.Nlink) || int64(stx.Blksize) != int64(st.Blksize) || stx.Mtime.Sec != int64(st.Mtim.Sec) {
 			t.Errorf("statx %+v\nstat  %+v", stx, st)
 		}
 	}
