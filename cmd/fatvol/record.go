@@ -10,7 +10,6 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -159,9 +158,16 @@ func (v *recordView) alive() bool {
 // ended returns a channel that is closed once the serving process is dead.
 func (v *recordView) ended() <-chan struct{} {
 	done := make(chan struct{})
+	// A descriptor of its own, because v may be closed while the goroutine still waits.
+	fd, err := unix.FcntlInt(v.f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		close(done)
+		return done
+	}
 	go func() {
 		defer close(done)
-		for unix.Flock(int(v.f.Fd()), unix.LOCK_SH) == syscall.EINTR {
+		defer unix.Close(fd)
+		for unix.Flock(fd, unix.LOCK_SH) == unix.EINTR {
 		}
 	}()
 	return done
