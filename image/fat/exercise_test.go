@@ -16,8 +16,8 @@ import (
 )
 
 var (
-	seed = flag.Uint64("seed", 0, "seed of the exerciser; 0 for the usual ones")
-	ops  = flag.Int("ops", 0, "operations of the exerciser for each volume; 0 for the usual number")
+	seed = flag.Uint64("seed", 1000, "seed of the exerciser for the first kind of volume; each next one has the next seed")
+	ops  = flag.Int("ops", 4000, "operations of the exerciser for each kind of volume")
 )
 
 // cell is a kind of volume that the exerciser runs on.
@@ -59,15 +59,9 @@ func TestExercise(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := engineConfig(t, c)
-			cfg.Seed, cfg.Ops, cfg.Remount = uint64(1000+i), 4000, 2000
-			if *ops > 0 {
-				cfg.Ops = *ops
-			}
-			if *seed > 0 {
-				cfg.Seed = *seed
-			}
+			cfg.Seed, cfg.Ops, cfg.Remount = *seed+uint64(i), *ops, 2000
 			if err := fattest.Exercise(cfg); err != nil {
-				t.Error(err)
+				t.Errorf("%v\nto repeat: go test -run '%s' -seed %d -ops %d", err, t.Name(), *seed, *ops)
 			}
 		})
 	}

@@ -32,8 +32,8 @@ type Model struct {
 }
 
 type node struct {
-	name   string // as a listing shows it
-	alt    string // another spelling of it that is right until a listing has shown which it is
+	name   string   // as a listing shows it
+	alt    []string // other spellings of it that are right until a listing has shown which it is
 	dir    bool
 	parent *node // nil for the root and for what was removed
 	kids   map[string]*node
@@ -114,7 +114,7 @@ func (n *node) within(dir *node) bool {
 
 func (m *Model) link(dir *node, name string, n *node) {
 	m.version++
-	n.parent, n.name, n.alt = dir, storedName(name), ""
+	n.parent, n.name, n.alt = dir, storedName(name), nil
 	dir.kids[Fold(name)] = n
 	for _, l := range m.lists {
 		if l.dir == dir {
@@ -193,10 +193,10 @@ func (n *node) mayTouch(lo, hi time.Time) {
 
 // shows reports whether a listing may give the name for n, and learns which spelling it is.
 func (n *node) shows(name string) bool {
-	if name != n.name && (n.alt == "" || name != n.alt) {
+	if name != n.name && !slices.Contains(n.alt, name) {
 		return false
 	}
-	n.name, n.alt = name, ""
+	n.name, n.alt = name, nil
 	return true
 }
 

@@ -149,16 +149,10 @@ func (m *Model) copy(src *node, op Op) *want {
 	}
 	p := make([]byte, n)
 	src.data.read(p, op.Off)
+	src.accessed = time.Time{} // also when there is no space for what was read
 	w := m.write(dst, op.Off2, p)
 	if overlaps(op.Len) {
 		w.errs = append(w.errs, syscall.EINVAL)
-	}
-	apply := w.apply
-	if apply != nil {
-		w.apply = func(got Result, lo, hi time.Time) {
-			src.accessed = time.Time{}
-			apply(got, lo, hi)
-		}
 	}
 	return w
 }

@@ -262,24 +262,34 @@ func (m *Model) move(src *node, oldName string, dir *node, name string, dst *nod
 	case exchange:
 		// Each keeps the spelling that the other's place had.
 		a, an, b, bn := src.parent, src.name, dst.parent, dst.name
+		srcAlt, dstAlt := append(dst.alt, storedName(name)), append(src.alt, storedName(oldName))
 		m.unlink(src)
 		m.unlink(dst)
 		m.link(b, bn, src)
 		m.link(a, an, dst)
-		src.alt, dst.alt = storedName(name), storedName(oldName)
-		for _, l := range m.lists {
-			l.may[src.alt], l.may[dst.alt] = true, true
-		}
+		src.alt, dst.alt = srcAlt, dstAlt
+		m.mayList(src)
+		m.mayList(dst)
 	default:
-		alt := ""
+		var alt []string
 		if dst != nil && dst != src {
 			// The entry of the target may be kept, and its spelling with it.
-			alt = dst.name
+			alt = append(dst.alt, dst.name)
 			m.unlink(dst)
 		}
 		m.unlink(src)
 		m.link(dir, name, src)
 		src.alt = alt
+		m.mayList(src)
+	}
+}
+
+// mayList: the listings under way may show n under any of its spellings.
+func (m *Model) mayList(n *node) {
+	for _, l := range m.lists {
+		for _, name := range n.alt {
+			l.may[name] = true
+		}
 	}
 }
 
