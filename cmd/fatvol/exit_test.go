@@ -41,7 +41,7 @@ func TestMountError(t *testing.T) {
 		{fmt.Errorf("/a.img: open: %w", fs.ErrPermission), exitUsage,
 			"mount /a.img: open: permission denied: run it as a user who may, or as root"},
 		{fmt.Errorf("/a.img: %w", fat.ErrTruncated), exitFailed,
-			"mount /a.img: truncated image: FAT volume is damaged: fsck.fat(8) may repair it"},
+			"mount /a.img: truncated image: FAT volume is damaged: was it copied whole?"},
 		{fmt.Errorf("x: %w", fat.ErrNotFAT), exitFailed,
 			"mount /a.img: x: not a FAT volume: 'fatvol info /a.img' shows what is there"},
 		{&fs.PathError{Op: "stat", Path: "/a.img", Err: fs.ErrNotExist}, exitFailed,

@@ -179,6 +179,8 @@ func mountError(path string, err error) error {
 		code, advice = exitUsage, ": run it as a user who may, or as root"
 	case errors.Is(err, syscall.ENOMEM):
 		code = exitSystem
+	case errors.Is(err, fat.ErrTruncated):
+		advice = ": was it copied whole?"
 	case errors.Is(err, fat.ErrCorrupt):
 		advice = ": fsck.fat(8) may repair it"
 	case errors.Is(err, fat.ErrNotFAT), errors.Is(err, image.ErrNoVolume), errors.Is(err, image.ErrNoPartition):
