@@ -29,6 +29,7 @@ type Host struct {
 	sector   int  // logical sector of a disk in bytes, 0 for a file
 	// What the host refused once is not asked for again.
 	noZeroRange, noPunch atomic.Bool
+	probe                prober
 }
 
 // OpenHost opens the regular file or block device at path. It creates and truncates nothing.
@@ -75,6 +76,7 @@ func (h *Host) init(st os.FileInfo) error {
 		return fmt.Errorf("another file took its place meanwhile: %w", syscall.EAGAIN)
 	}
 	h.size = now.Size()
+	h.probe.init(now)
 	if !h.disk {
 		return nil
 	}
@@ -122,6 +124,7 @@ func (h *Host) SyscallConn() (syscall.RawConn, error) { return h.f.SyscallConn()
 // Close releases the descriptor, and with it every lock on it. It does not sync, and it does not
 // wait for calls under way: those end by themselves, later ones fail with os.ErrClosed.
 func (h *Host) Close() error {
+	h.probe.release()
 	if err := h.f.Close(); err != nil {
 		return hostError(h.path, "close", err)
 	}
