@@ -55,12 +55,18 @@ type Image struct {
 // Open opens the image at path, locks it, and finds the volume that opt means. The causes of its
 // errors are those of OpenHost and Locate.
 func Open(path string, opt OpenOptions) (*Image, error) {
+	return OpenThrough(path, opt, func(h *device.Host) device.Device { return h })
+}
+
+// OpenThrough is Open with something between the host and the volume: wrap gets the host, and the
+// volume lies on the device that it returns. It is called once the image is locked.
+func OpenThrough(path string, opt OpenOptions, wrap func(*device.Host) device.Device) (*Image, error) {
 	host, notes, err := OpenHost(path, opt)
 	if err != nil {
 		return nil, err
 	}
 	opt.ReadOnly = !host.Writable()
-	v, err := Locate(host, opt)
+	v, err := Locate(wrap(host), opt)
 	if err != nil {
 		host.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)

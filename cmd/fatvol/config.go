@@ -17,6 +17,8 @@ type config struct {
 	image image.OpenOptions
 	fat   fat.Options
 	fs    fs.Options
+	// medium says how the mount is to live with a medium that comes and goes.
+	medium mediumConfig
 
 	// What these come to depends on more than one option; finish settles it.
 	readOnly   bool
@@ -57,7 +59,7 @@ func processUmask() uint32 {
 
 // newConfig is a mount without any options: vfat's defaults, with UTF-8 names as desktops use.
 func newConfig(who caller) *config {
-	c := &config{privileged: who.privileged}
+	c := &config{privileged: who.privileged, medium: defaultMedium()}
 	c.fat.NoDirAtime = true // as vfat: nobody is served by a write for each listing
 	c.fs.UID, c.fs.GID = who.uid, who.gid
 	c.fs.FMask, c.fs.DMask = who.umask, who.umask

@@ -36,6 +36,7 @@ var optionGroups = []optionGroup{
 	{"Names", nameOptions},
 	{"Times", timeOptions},
 	{"Writing and errors", writeOptions},
+	{"A medium that goes and comes back", mediumOptions},
 	{"FAT variants", variantOptions},
 	{"Generic options", genericOptions},
 	{"Options that have no effect", ignoredOptions},

@@ -33,7 +33,7 @@ func rootCommand() *cobra.Command {
 	cobra.EnableCommandSorting = false
 	cobra.AddTemplateFunc("plainFlags", plainFlags)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsages | plainFlags"))
-	root.AddCommand(mountCommand(), umountCommand(), infoCommand(), versionCommand(), manCommand())
+	root.AddCommand(mountCommand(), umountCommand(), statusCommand(), infoCommand(), replayCommand(), versionCommand(), manCommand())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failf(exitUsage, "%s: %w: see '%s --help'", cmd.Name(), err, cmd.CommandPath())
 	})

@@ -19,14 +19,18 @@ const logFlush = 2 * time.Second
 
 // A served mount is what serve holds while it runs.
 type served struct {
-	req    *mountRequest
-	cfg    *config
-	log    *slog.Logger
-	image  *image.Image
-	volume *fat.Volume
-	server *fs.Server
-	record *record // nil where none could be written
-	noLog  error   // why there is no logger in the background
+	req     *mountRequest
+	cfg     *config
+	log     *slog.Logger
+	image   *image.Image
+	medium  medium
+	volume  *fat.Volume
+	serial  uint32 // of the volume
+	label   string
+	server  *fs.Server
+	record  *record  // nil where none could be written
+	control *control // nil without a record
+	noLog   error    // why there is no logger in the background
 }
 
 // serve mounts the volume, tells whoever waits that it is ready, serves it until it has been
@@ -71,20 +75,32 @@ func (s *served) openLog(background bool) (closeLog func()) {
 
 // open opens the image and the volume in it.
 func (s *served) open() (err error) {
-	if s.image, err = image.Open(s.req.image, s.cfg.image); err != nil {
+	if err = s.openImage(); err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			s.closeMedium()
+		}
+	}()
 	for _, note := range s.image.Notes() {
 		complain("mount %s: WARNING: %s", s.req.image, note)
 	}
 	if s.image.ReadOnly() {
 		s.cfg.setReadOnly(true)
 	}
-	s.cfg.fat.OnPanic = s.panicked
-	if s.volume, err = fat.Open(s.image.Device(), s.cfg.fat); err != nil {
-		s.image.Close()
+	if err = s.identify(); err != nil {
 		return err
 	}
+	if err = s.applySaved(); err != nil {
+		return err
+	}
+	s.cfg.fat.OnPanic = s.panicked
+	s.cfg.fs.State = s.rootState
+	if s.volume, err = fat.Open(s.image.Device(), s.cfg.fat); err != nil {
+		return err
+	}
+	s.label, _ = s.volume.Label() // only to name what could not be saved
 	return nil
 }
 
@@ -104,6 +120,9 @@ func (s *served) mount() (err error) {
 		return errors.Join(err, s.close())
 	}
 	if s.record != nil {
+		if s.control, err = listenControl(s); err != nil {
+			s.log.Warn("'fatvol status' will not know of this mount", "err", err)
+		}
 		device := ""
 		if m, err := mountAt(s.req.dir); err == nil && m != nil {
 			device = deviceNumber(m)
@@ -147,15 +166,23 @@ func (s *served) run(signals *signalWatch, ready *readyPipe) error {
 		s.record.finish(code, message)
 	}
 	if err != nil {
-		return failf(code, "mount %s: unmounted, but the image is not complete: %w: run fsck.fat on it", s.req.image, err)
+		return failf(code, "mount %s: unmounted, but the image is not complete: %w", s.req.image, err)
 	}
 	return nil
 }
 
-// close writes what is left and lets go of the image.
+// close writes what is left and lets go of the image. Where the medium is gone, what is left goes to
+// a replay file.
 func (s *served) close() error {
+	defer s.closeMedium()
+	if s.control != nil {
+		defer s.control.close()
+	}
 	err := s.volume.Close()
-	return errors.Join(err, s.image.Close())
+	if err == nil {
+		return nil
+	}
+	return s.finishUnsaved(err)
 }
 
 // panicked is what errors=panic comes to: nobody may go on with the volume.

@@ -75,8 +75,8 @@ func (n *Node) ReadAt(p []byte, off int64) (int, error) {
 	}
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	if n.dead {
-		return 0, fmt.Errorf("read: %w", ErrNotExist)
+	if n.dead != nil {
+		return 0, fmt.Errorf("read: %w", n.dead)
 	}
 	return n.readLocked(p, off)
 }
@@ -130,14 +130,14 @@ func (n *Node) write(p []byte, at func() int64) (done int, off int64, err error)
 		return 0, 0, fmt.Errorf("write: %w", err)
 	}
 	n.mu.RLock()
-	if off = at(); off+int64(len(p)) <= int64(n.d.size) && !n.dead {
+	if off = at(); off+int64(len(p)) <= int64(n.d.size) && n.dead == nil {
 		err = n.overwrite(p, off)
 		n.mu.RUnlock()
 	} else {
 		n.mu.RUnlock()
 		n.mu.Lock()
 		off = at()
-		if err = ErrNotExist; !n.dead {
+		if err = n.dead; err == nil {
 			p, err = n.extendWith(p, off)
 		}
 		n.mu.Unlock()

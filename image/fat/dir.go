@@ -1,6 +1,7 @@
 package fat
 
 import (
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"slices"
@@ -78,8 +79,12 @@ func (v *Volume) pin(n *Node) error {
 	}
 	d.pins.Add(1)
 	v.meta.RLock()
-	loaded := d.loaded
+	loaded, stale := d.loaded, errors.Is(n.dead, ErrStale)
 	v.meta.RUnlock()
+	if stale {
+		d.pins.Add(-1)
+		return ErrStale
+	}
 	if loaded {
 		return nil
 	}

@@ -30,6 +30,8 @@ var (
 	ErrReadOnly = errors.New("volume is read-only")
 	// ErrInvalid is returned for an argument that no volume could satisfy.
 	ErrInvalid = errors.New("invalid argument")
+	// ErrStale is returned for nodes and handles from before Volume.Reset.
+	ErrStale = errors.New("the volume was changed elsewhere since this was opened")
 	// ErrLoop is returned when a directory would be moved into itself.
 	ErrLoop = errors.New("directory cannot be moved into itself")
 )

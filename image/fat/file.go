@@ -20,10 +20,10 @@ func (n *Node) change(op string) (func(), error) {
 		return nil, fmt.Errorf("%s: %w", op, err)
 	}
 	n.mu.Lock()
-	if n.dead {
-		n.mu.Unlock()
-		n.v.leave()
-		return nil, fmt.Errorf("%s: %w", op, ErrNotExist)
+	if n.dead != nil {
+		defer n.v.leave()
+		defer n.mu.Unlock()
+		return nil, fmt.Errorf("%s: %w", op, n.dead)
 	}
 	return func() { n.mu.Unlock(); n.v.leave() }, nil
 }
@@ -133,7 +133,7 @@ func (v *Volume) bury(n *Node) {
 // free buries the chain of an unlinked file that nobody has open. The caller holds v.meta.
 func (v *Volume) free(n *Node) {
 	delete(v.orphans, n)
-	n.dead = true
+	n.dead = ErrNotExist
 	v.bury(n)
 }
 
@@ -285,9 +285,9 @@ func (n *Node) SetTimes(created, modified, accessed *time.Time) error {
 		return nil // the root has no entry that could hold them
 	}
 	v.meta.Lock()
-	if n.dead {
+	if err := n.dead; err != nil {
 		v.meta.Unlock()
-		return fmt.Errorf("set times: %w", ErrNotExist)
+		return fmt.Errorf("set times: %w", err)
 	}
 	c := &v.opt.Clock
 	if created != nil {
@@ -313,9 +313,9 @@ func (n *Node) SetAttributes(set Attributes) error {
 	}
 	defer v.leave()
 	v.meta.Lock()
-	if n.dead {
+	if err := n.dead; err != nil {
 		v.meta.Unlock()
-		return fmt.Errorf("set attributes: %w", ErrNotExist)
+		return fmt.Errorf("set attributes: %w", err)
 	}
 	if (set^n.d.attr)&^attrSettable != 0 || n.id == rootID && set != n.d.attr {
 		v.meta.Unlock()

@@ -27,8 +27,8 @@ func (n *Node) Open() (*Handle, error) {
 	h.seen.Store(n.v.failures.newest())
 	n.v.meta.Lock()
 	defer n.v.meta.Unlock()
-	if n.dead {
-		return nil, fmt.Errorf("open: %w", ErrNotExist)
+	if n.dead != nil {
+		return nil, fmt.Errorf("open: %w", n.dead)
 	}
 	n.opens++
 	return h, nil

@@ -1,6 +1,7 @@
 package fat
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -27,10 +28,12 @@ type Node struct {
 
 	// Guarded by v.meta. Size and chain change only with mu held exclusively as well, so that a
 	// holder of mu may read them.
-	parent    *Node // nil for the root
-	slot      int32 // of the short entry in parent; -1 once unlinked, and for the root
-	unlinked  bool
-	dead      bool // unlinked and freed; changes with mu held as well
+	parent   *Node // nil for the root
+	slot     int32 // of the short entry in parent; -1 once unlinked, and for the root
+	unlinked bool
+	// dead is why nothing can be done with the node any more: ErrNotExist once it is unlinked and freed,
+	// ErrStale after Volume.Reset. It changes with mu held as well.
+	dead      error
 	opens     int
 	kept      uint32 // clusters in all, where more than the size needs were asked for; see Allocate
 	dirty     bool   // in v.epoch.nodes
@@ -78,8 +81,11 @@ func (n *Node) Attr() (Attr, error) {
 	defer n.v.leave()
 	v := n.v
 	v.meta.RLock()
-	a, ch := n.attrLocked(), n.chain
+	a, ch, dead := n.attrLocked(), n.chain, n.dead
 	v.meta.RUnlock()
+	if errors.Is(dead, ErrStale) {
+		return Attr{}, fmt.Errorf("stat: %w", dead)
+	}
 	if n.dir == nil {
 		return a, nil
 	}

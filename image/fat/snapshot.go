@@ -406,17 +406,15 @@ func (t *table) flag(clean bool) error {
 	return nil
 }
 
-// readState takes over what the boot sector and FSInfo say of the volume's state.
-func (v *Volume) readState() error {
+// readState takes over what the boot sector, FAT[1] and FSInfo of dev say of the volume's state.
+func (v *Volume) readState(dev device.Device) error {
 	clean := !v.geo.Dirty
-	if v.tab.w.clean != 0 {
-		v.tab.mu.Lock()
-		value, err := v.tab.entryLocked(1)
-		v.tab.mu.Unlock()
-		if err != nil {
-			return err
+	if w := v.tab.w; w.clean != 0 {
+		head := make([]byte, atom)
+		if _, err := dev.ReadAt(head, v.tab.base); err != nil {
+			return fmt.Errorf("read FAT: %w", err)
 		}
-		clean = clean && value&v.tab.w.clean != 0
+		clean = clean && w.get(head, 1)&w.clean != 0
 	}
 	v.keepDirty = !clean
 	v.flagged = !clean
@@ -428,7 +426,7 @@ func (v *Volume) readState() error {
 		return nil
 	}
 	sector := make([]byte, atom)
-	if _, err := v.dev.ReadAt(sector, v.geo.FSInfo); err != nil {
+	if _, err := dev.ReadAt(sector, v.geo.FSInfo); err != nil {
 		return fmt.Errorf("read FSInfo: %w", err)
 	}
 	device.Keep(v.dev, v.geo.FSInfo, sector)

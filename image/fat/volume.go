@@ -80,7 +80,6 @@ func Open(dev device.Device, opt Options) (*Volume, error) {
 	if _, err := dev.ReadAt(boot, 0); err != nil {
 		return nil, fmt.Errorf("read boot sector: %w", err)
 	}
-	device.Keep(dev, 0, boot[:min(len(boot), atom)])
 	geo, err := ParseGeometry(boot, dev.Size(), opt.Geometry)
 	if err != nil {
 		return nil, err
@@ -90,29 +89,18 @@ func Open(dev device.Device, opt Options) (*Volume, error) {
 		return nil, err
 	}
 	v := &Volume{
-		dev: dev, geo: geo, opt: opt, names: names,
-		tab:     newTable(dev, geo, opt.CacheBytes),
+		dev: dev, opt: opt, names: names,
 		seed:    maphash.MakeSeed(),
-		inos:    make(map[uint64]*Node),
-		dirs:    make(map[Cluster]*Node),
-		orphans: make(map[*Node]struct{}),
 		lastID:  rootID,
 		lastIno: firstPlaceless,
-		mirror:  make(map[int64][]byte),
-		boot:    boot[:atom],
 		kick:    make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 	}
+	v.root = &Node{v: v, id: rootID, ino: rootID, slot: -1, fresh: neverFresh}
 	v.epoch.id = 1
 	v.readOnly.Store(opt.ReadOnly)
-	v.root = &Node{v: v, id: rootID, ino: rootID, slot: -1, dir: newDir(), fresh: neverFresh,
-		d: dirent{attr: AttrDirectory, first: Cluster(geo.RootCluster)}}
-	v.inos[rootID] = v.root
-	if geo.Width == FAT32 {
-		v.root.chain = newChain(v.root.d.first)
-		v.dirs[v.root.d.first] = v.root
-	}
-	if err := v.readState(); err != nil {
+	v.begin(geo, boot)
+	if err := v.readState(dev); err != nil {
 		return nil, err
 	}
 	if !opt.ReadOnly {
@@ -299,7 +287,10 @@ func (v *Volume) counter() {
 			return
 		default:
 		}
-		done, err := v.tab.countPage()
+		v.meta.RLock()
+		tab := v.tab
+		v.meta.RUnlock()
+		done, err := tab.countPage()
 		if done || err != nil {
 			// An error is reported to whoever asks: Stat tries again.
 			return

@@ -195,6 +195,48 @@ type Saved struct {
 	log *Log
 }
 
+// LoadInfo reads what a replay file says of itself; it does not look at the rest.
+func LoadInfo(path string) (*Info, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{r: f, sum: sha256.New(), left: st.Size()}
+	info, err := r.info()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return info, nil
+}
+
+// info reads the beginning of a replay file.
+func (r *reader) info() (*Info, error) {
+	if string(r.bytes(int64(len(magic)))) != magic && r.err == nil {
+		return nil, fmt.Errorf("%w: it begins otherwise", ErrFile)
+	}
+	n := r.number(4)
+	if n > maxHeader {
+		return nil, fmt.Errorf("%w: header of %d bytes", ErrFile, n)
+	}
+	header := r.bytes(int64(n))
+	if r.err != nil {
+		return nil, r.err
+	}
+	info := &Info{}
+	if err := json.Unmarshal(header, info); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFile, err)
+	}
+	if info.Size < 0 {
+		return nil, fmt.Errorf("%w: an image of %d bytes", ErrFile, info.Size)
+	}
+	return info, nil
+}
+
 // Load reads a replay file. It takes no more memory than the file is long.
 func Load(path string) (*Saved, error) {
 	f, err := os.Open(path)
@@ -249,21 +291,11 @@ func (r *reader) number(size int) uint64 {
 
 func decode(src io.Reader, size int64) (*Saved, error) {
 	r := &reader{r: src, sum: sha256.New(), left: size}
-	if string(r.bytes(int64(len(magic)))) != magic && r.err == nil {
-		return nil, fmt.Errorf("%w: it begins otherwise", ErrFile)
+	info, err := r.info()
+	if err != nil {
+		return nil, err
 	}
-	n := r.number(4)
-	if n > maxHeader {
-		return nil, fmt.Errorf("%w: header of %d bytes", ErrFile, n)
-	}
-	header := r.bytes(int64(n))
-	if r.err != nil {
-		return nil, r.err
-	}
-	s := &Saved{}
-	if err := json.Unmarshal(header, &s.Info); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFile, err)
-	}
+	s := &Saved{Info: *info}
 	s.log = newLog(sized(s.Size), 0)
 	s.log.detached = true
 	for {

@@ -256,6 +256,28 @@ func (l *Log) Unsynced() (bytes int64) {
 	return bytes
 }
 
+// Reset forgets what is kept, because its user has forgotten it. Nothing may be unsynced.
+func (l *Log) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.kept)
+	clear(l.regions)
+	clear(l.leaving)
+	l.changed = nil
+}
+
+// Covers reports whether any of n bytes at off were written and are not known to be on the medium.
+func (l *Log) Covers(off, n int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.entries {
+		if e.off < off+n && off < e.off+e.n {
+			return true
+		}
+	}
+	return false
+}
+
 // syncer syncs when the oldest copy is syncAge old. While the medium is gone it asks nobody.
 func (l *Log) syncer() {
 	defer close(l.done)
@@ -274,7 +296,10 @@ func (l *Log) syncer() {
 		l.mu.Lock()
 		empty := len(l.entries) == 0
 		l.mu.Unlock()
-		if empty {
+		l.flight.RLock()
+		detached := l.detached
+		l.flight.RUnlock()
+		if empty || detached {
 			wait = syncAge
 			continue
 		}

@@ -38,6 +38,7 @@ type node struct {
 	parent *node // nil for the root and for what was removed
 	kids   map[string]*node
 	data   sparse
+	unsure sparse // bytes other than 0 stand where a write failed: they may be old or new
 	size   int64
 	kept   bool // may have clusters beyond its size
 	opens  int

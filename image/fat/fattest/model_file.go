@@ -39,7 +39,9 @@ func (m *Model) handleOp(op Op) *want {
 func (m *Model) read(n *node, op Op) *want {
 	p := make([]byte, max(0, min(op.Len, n.size-op.Off)))
 	n.data.read(p, op.Off)
-	return &want{ok: true, res: Result{N: int64(len(p)), Data: p},
+	return &want{ok: true, res: Result{N: int64(len(p)), Data: p}, check: func(got Result) error {
+		return n.compare(got.Data, op.Off)
+	},
 		apply: func(Result, time.Time, time.Time) { n.accessed = time.Time{} }}
 }
 
@@ -58,6 +60,7 @@ func (m *Model) write(n *node, off int64, data []byte) *want {
 		left: func(written int64) int64 { return after(int64(len(data))) - after(written) },
 		apply: func(got Result, lo, hi time.Time) {
 			n.data.write(data[:got.N], off)
+			n.unsure.zero(off, got.N)
 			n.size = max(n.size, off+got.N)
 			n.touch(lo, hi)
 			n.attr |= attrArchive
@@ -69,6 +72,7 @@ func (m *Model) write(n *node, off int64, data []byte) *want {
 func (m *Model) resize(n *node, size int64) {
 	if size < n.size {
 		n.data.zero(size, n.size-size)
+		n.unsure.zero(size, n.size-size)
 	}
 	n.size = size
 }
@@ -126,6 +130,7 @@ func (m *Model) zeroed(n *node, op Op, grows bool) func(Result, time.Time, time.
 	return func(_ Result, lo, hi time.Time) {
 		if op.Kind != OpAllocate {
 			n.data.zero(op.Off, op.Len)
+			n.unsure.zero(op.Off, op.Len)
 		}
 		if grows {
 			n.size = max(n.size, op.Off+op.Len)

@@ -56,13 +56,3 @@ func (s *sparse) zero(off, n int64) {
 		}
 	}
 }
-
-// clone is a copy that shares nothing.
-func (s *sparse) clone() sparse {
-	c := sparse{pages: make(map[int64]*[sparsePage]byte, len(s.pages))}
-	for k, b := range s.pages {
-		d := *b
-		c.pages[k] = &d
-	}
-	return c
-}

@@ -82,9 +82,32 @@ func (m *Model) verifyNode(n *node, f *File) error {
 // maxSample bounds how much of the places where a file holds nothing but zeros is read.
 const maxSample = 256
 
+// compare compares what was read at an offset with what should be there.
+func (n *node) compare(got []byte, off int64) error {
+	want := make([]byte, len(got))
+	n.data.read(want, off)
+	if bytes.Equal(got, want) {
+		return nil
+	}
+	if len(n.unsure.pages) > 0 {
+		mask := make([]byte, len(got))
+		n.unsure.read(mask, off)
+		masked := bytes.Clone(got)
+		for i, m := range mask {
+			if m != 0 {
+				masked[i] = want[i]
+			}
+		}
+		if got = masked; bytes.Equal(got, want) {
+			return nil
+		}
+	}
+	return fmt.Errorf("wrong bytes at offset %d: %s", off, firstDifference(got, want))
+}
+
 // verifyData compares all that was ever written to a file, and of the rest a sample.
 func verifyData(n *node, f *File) error {
-	got, want := make([]byte, sparsePage), make([]byte, sparsePage)
+	got := make([]byte, sparsePage)
 	page := func(no int64) error {
 		size := min(sparsePage, n.size-no*sparsePage)
 		if size <= 0 {
@@ -93,11 +116,7 @@ func verifyData(n *node, f *File) error {
 		if _, err := f.ReadAt(got[:size], no*sparsePage); err != nil && err != io.EOF {
 			return err
 		}
-		n.data.read(want[:size], no*sparsePage)
-		if !bytes.Equal(got[:size], want[:size]) {
-			return fmt.Errorf("wrong bytes on the volume at %d: %s", no*sparsePage, firstDifference(got[:size], want[:size]))
-		}
-		return nil
+		return n.compare(got[:size], no*sparsePage)
 	}
 	for no := range n.data.pages {
 		// The neighbours too: what is next to data is where stale bytes show.

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/signal"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/moby/sys/mountinfo"
+	"github.com/spf13/cobra"
+)
+
+func statusCommand() *cobra.Command {
+	var asJSON, watching bool
+	cmd := &cobra.Command{
+		Use:   "status [DIR]",
+		Short: "Show mounts, and whether their media are there",
+		Long: "Shows the volume that is mounted on DIR, or all of them: whether the medium is there, and\n" +
+			"if not, why and since when; how much was written and is not on the medium yet; and how\n" +
+			"the mount would learn that the medium goes. It asks the serving process only, so it\n" +
+			"answers at once whatever the medium does.",
+		Example: "  fatvol status\n" +
+			"  fatvol status --watch /mnt\n" +
+			"  fatvol status --json /mnt | jq .state",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			dir := ""
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			show := showStatus
+			if asJSON {
+				show = encodeStatus
+			}
+			if !watching {
+				return showOnce(cmd.OutOrStdout(), dir, show)
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return watchStatus(ctx, cmd.OutOrStdout(), dir, show)
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object for each mount")
+	cmd.Flags().BoolVarP(&watching, "watch", "w", false, "print again whenever something has changed, until interrupted")
+	return cmd
+}
+
+// collectStatus asks the mount on dir, or all mounts.
+func collectStatus(dir string) ([]*mountStatus, error) {
+	var mounts []*mountinfo.Info
+	if dir != "" {
+		m, err := findMount(dir)
+		if err != nil {
+			return nil, failf(exitFailed, "status %s: %w", dir, err)
+		}
+		if m == nil {
+			return nil, failf(exitFailed, "status %s: not mounted", dir)
+		}
+		mounts = append(mounts, m)
+	} else {
+		infos, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) { return m.FSType != fuseType, false })
+		if err != nil {
+			return nil, failf(exitSystem, "status: %w", err)
+		}
+		mounts = infos
+	}
+	var all []*mountStatus
+	for _, m := range mounts {
+		st, err := statusOf(m)
+		if err != nil {
+			if dir != "" {
+				return nil, failf(exitFailed, "status %s: %w", dir, err)
+			}
+			st = &mountStatus{Image: m.Source, Dir: m.Mountpoint, State: "unknown", Reason: err.Error()}
+		}
+		all = append(all, st)
+	}
+	return all, nil
+}
+
+func statusOf(m *mountinfo.Info) (*mountStatus, error) {
+	record := recordOf(m)
+	if record == nil {
+		return nil, fmt.Errorf("no record of this mount: it is another user's, or not of fatvol")
+	}
+	defer record.close()
+	if !record.alive() {
+		return nil, fmt.Errorf("its serving process is dead: free it with 'fatvol umount %s'", m.Mountpoint)
+	}
+	return askStatus(record)
+}
+
+func showOnce(out io.Writer, dir string, show func(io.Writer, []*mountStatus) error) error {
+	all, err := collectStatus(dir)
+	if err != nil {
+		return err
+	}
+	return withCode(exitSystem, show(out, all))
+}
+
+// watchInterval is how often a watched status is asked for.
+const watchInterval = 200 * time.Millisecond
+
+func watchStatus(ctx context.Context, out io.Writer, dir string, show func(io.Writer, []*mountStatus) error) error {
+	last := ""
+	for {
+		all, err := collectStatus(dir)
+		if err != nil {
+			return err
+		}
+		// What grows all the time is no change worth a line.
+		key := ""
+		for _, st := range all {
+			key += fmt.Sprint(st.Dir, st.State, st.Reason, st.Generation, st.HostRO, st.Files, st.Unsynced > 0, "\n")
+		}
+		if key != last {
+			last = key
+			if err := show(out, all); err != nil {
+				return withCode(exitSystem, err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(watchInterval):
+		}
+	}
+}
+
+func encodeStatus(out io.Writer, all []*mountStatus) error {
+	e := json.NewEncoder(out)
+	for _, st := range all {
+		if err := e.Encode(st); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func showStatus(out io.Writer, all []*mountStatus) error {
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(out, "no volume is mounted")
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "MOUNTED ON\tSTATE\tSINCE\tUNSYNCED\tIMAGE")
+	for _, st := range all {
+		since := "-"
+		if !st.Since.IsZero() {
+			since = st.Since.Local().Format(time.DateTime)
+		}
+		unsynced := "none"
+		if st.Unsynced > 0 {
+			unsynced = fmt.Sprintf("%s in %d files", byteCount(st.Unsynced), st.Files)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", st.Dir, st.State, since, unsynced, st.Image)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, st := range all {
+		if st.Reason != "" {
+			fmt.Fprintf(out, "%s: %s\n", st.Dir, st.Reason)
+		}
+		for name, why := range st.Detectors {
+			if why != "" {
+				fmt.Fprintf(out, "%s: the detector %s does not work here: %s\n", st.Dir, name, why)
+			}
+		}
+	}
+	return nil
+}

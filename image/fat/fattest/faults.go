@@ -1,0 +1,108 @@
+package fattest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// Faulty is a target under which operations of the device fail.
+type Faulty interface {
+	Target
+	// Injected is the number of device operations that have failed.
+	Injected() int64
+	// Heal ends the failures.
+	Heal()
+}
+
+// ReplayFaulty runs operations on a target whose device fails now and then, and compares with the
+// model as Replay does. An operation may fail with EIO when the device failed, and then nothing has
+// happened, but that bytes it was to overwrite may be old or new. Once the device works again,
+// everything goes on: the volume is synced, closed and checked.
+//
+// noticed reports whether any operation failed. An error that nobody was told of is a failure of
+// its own, when the caller says so.
+func ReplayFaulty(cfg Config, ops []Op) (injected int64, noticed bool, err error) {
+	r, err := newRunner(cfg)
+	if err != nil {
+		return 0, false, err
+	}
+	defer r.t.Close()
+	t, ok := r.t.(Faulty)
+	if !ok {
+		return 0, false, errors.New("target without faults")
+	}
+	fail := func(i int, err error) error {
+		return &Failure{Seed: cfg.Seed, Ops: ops[:i], Err: err, From: i}
+	}
+	for i, op := range ops {
+		eio, err := r.faultyStep(t, op)
+		if err != nil {
+			return t.Injected(), noticed, fail(i+1, err)
+		}
+		noticed = noticed || eio
+	}
+	injected = t.Injected()
+	t.Heal()
+	// The first sync may report what failed before; the second has no reason to.
+	eio, err := r.faultyStep(t, Op{Kind: OpSync})
+	noticed = noticed || eio
+	if err == nil {
+		err = r.step(Op{Kind: OpSync})
+	}
+	if err == nil {
+		err = r.step(Op{Kind: OpRemount})
+	}
+	if err != nil {
+		return injected, noticed, fail(len(ops), fmt.Errorf("with the device working again: %w", err))
+	}
+	return injected, noticed, nil
+}
+
+// faultyStep is step, when the device may fail. eio reports whether the operation said so.
+func (r *runner) faultyStep(t Faulty, op Op) (eio bool, err error) {
+	w := r.m.expect(op)
+	got, lo, hi := r.do(op)
+	if got.Err != syscall.EIO {
+		err = w.compare(op, got, func() (uint32, error) { return 0, nil })
+		if err == nil && got.Err == 0 && w.apply != nil {
+			w.apply(got, lo, hi)
+		}
+	} else if t.Injected() == 0 {
+		err = fmt.Errorf("got EIO before anything failed\n%s", got.Note)
+	} else {
+		r.m.failed(op, lo, hi)
+	}
+	if err != nil {
+		return false, fmt.Errorf("%v: %w", op, err)
+	}
+	return got.Err == syscall.EIO, nil
+}
+
+// failed notes that an operation gave EIO.
+func (m *Model) failed(op Op, lo, hi time.Time) {
+	slot := op.Slot
+	switch op.Kind {
+	case OpClose:
+		m.closeSlot(op.Slot) // close(2) closes, whatever it returns
+		return
+	case OpDirRead, OpList:
+		return
+	case OpCopy:
+		slot, op.Off = op.Slot2, op.Off2
+	case OpWrite, OpZero, OpPunch:
+	default:
+		return
+	}
+	h := m.slots[slot]
+	if h == nil {
+		return
+	}
+	if n := min(h.n.size-op.Off, op.Len); n > 0 && !h.append {
+		h.n.unsure.write(slices.Repeat([]byte{1}, int(n)), op.Off)
+		h.n.mayTouch(lo, hi)
+		h.n.attrMask &^= attrArchive
+	}
+}
