@@ -87,8 +87,9 @@ func (s *served) startOver(dev device.Device, changed error) error {
 	if err != nil {
 		return err
 	}
-	s.medium.log.Reset()
+	undo := s.medium.log.Reset()
 	if err := s.volume.Reset(volume); err != nil {
+		undo()
 		return errors.Join(changed, err)
 	}
 	s.log.Warn("the volume was changed elsewhere: files that were open answer errors, everything else goes on", "image", s.req.image)

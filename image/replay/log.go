@@ -256,14 +256,18 @@ func (l *Log) Unsynced() (bytes int64) {
 	return bytes
 }
 
-// Reset forgets what is kept, because its user has forgotten it. Nothing may be unsynced.
-func (l *Log) Reset() {
+// Reset forgets what is kept, because its user is about to forget it, and returns what takes that back.
+// Nothing may be unsynced.
+func (l *Log) Reset() (undo func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	clear(l.kept)
-	clear(l.regions)
-	clear(l.leaving)
-	l.changed = nil
+	kept, regions, leaving, changed := l.kept, l.regions, l.leaving, l.changed
+	l.kept, l.regions, l.leaving, l.changed = make(map[int64]states), make(map[int64]int), make(map[int64]bool), nil
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.kept, l.regions, l.leaving, l.changed = kept, regions, leaving, changed
+	}
 }
 
 // Covers reports whether any of n bytes at off were written and are not known to be on the medium.
