@@ -214,7 +214,8 @@ func (n *Node) zeroRange(off, length int64, keepSize bool) error {
 	if err != nil {
 		return err
 	}
-	size := int64(n.d.size)
+	before := n.d
+	size := int64(before.size)
 	if end > size {
 		// First what may fail for lack of space: then nothing has changed.
 		if err := n.resize(end); err != nil {
@@ -224,6 +225,9 @@ func (n *Node) zeroRange(off, length int64, keepSize bool) error {
 	if off < size {
 		err := n.spans(off, min(end, size), nil, func(s span) error { return n.v.zero(s.off, s.to-s.from) })
 		if err != nil {
+			if end > size {
+				n.ungrow(before)
+			}
 			return err
 		}
 		n.dataSeq.Store(n.v.dataSeq.Load())

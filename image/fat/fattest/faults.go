@@ -11,20 +11,22 @@ import (
 // Faulty is a target under which operations of the device fail.
 type Faulty interface {
 	Target
+	// Arm lets the failures begin.
+	Arm()
 	// Injected is the number of device operations that have failed.
 	Injected() int64
 	// Heal ends the failures.
 	Heal()
 }
 
-// ReplayFaulty runs operations on a target whose device fails now and then, and compares with the
-// model as Replay does. An operation may fail with EIO when the device failed, and then nothing has
+// ReplayFaulty runs operations on a target, after others before whose device has not begun to fail,
+// and compares with the model as Replay does. An operation may fail with EIO when the device failed, and then nothing has
 // happened, but that bytes it was to overwrite may be old or new. Once the device works again,
 // everything goes on: the volume is synced, closed and checked.
 //
 // noticed reports whether any operation failed. An error that nobody was told of is a failure of
 // its own, when the caller says so.
-func ReplayFaulty(cfg Config, ops []Op) (injected int64, noticed bool, err error) {
+func ReplayFaulty(cfg Config, before, ops []Op) (injected int64, noticed bool, err error) {
 	r, err := newRunner(cfg)
 	if err != nil {
 		return 0, false, err
@@ -35,8 +37,14 @@ func ReplayFaulty(cfg Config, ops []Op) (injected int64, noticed bool, err error
 		return 0, false, errors.New("target without faults")
 	}
 	fail := func(i int, err error) error {
-		return &Failure{Seed: cfg.Seed, Ops: ops[:i], Err: err, From: i}
+		return &Failure{Seed: cfg.Seed, Ops: slices.Concat(before, ops[:i]), Err: err, From: len(before) + i}
 	}
+	for _, op := range before {
+		if err := r.step(op); err != nil {
+			return 0, false, fail(0, err)
+		}
+	}
+	t.Arm()
 	for i, op := range ops {
 		eio, err := r.faultyStep(t, op)
 		if err != nil {
@@ -84,6 +92,9 @@ func (r *runner) faultyStep(t Faulty, op Op) (eio bool, err error) {
 // failed notes that an operation gave EIO.
 func (m *Model) failed(op Op, lo, hi time.Time) {
 	slot := op.Slot
+	if h := m.slots[slot]; h != nil {
+		h.n.accessed = time.Time{}
+	}
 	switch op.Kind {
 	case OpClose:
 		m.closeSlot(op.Slot) // close(2) closes, whatever it returns
