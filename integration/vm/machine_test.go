@@ -48,7 +48,7 @@ func boot(kernel, initrd, dir string) (m *machine, err error) {
 		"-machine", "q35,vmport=off,hpet=off", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off", "-smp", "2", "-m", "1G",
 		"-kernel", kernel, "-initrd", initrd, "-append",
 		// panic=-1 reboots, which -no-reboot makes the end of the process.
-		"console=ttyS0 loglevel=5 panic=-1 nokaslr mitigations=off random.trust_cpu=on rdinit=/init",
+		"console=ttyS0 loglevel=5 panic=-1 nokaslr mitigations=off random.trust_cpu=on tsc=reliable rdinit=/init",
 		"-serial", "file:"+m.consolePath(),
 		"-chardev", "socket,id=monitor,server=on,wait=off,path="+m.socket("monitor"), "-mon", "chardev=monitor,mode=control",
 		"-chardev", "socket,id=guest,server=on,wait=off,path="+m.socket("guest"),

@@ -79,7 +79,7 @@ func (v *VM) cleanUp() {
 	}
 	for _, s := range slices.Clone(v.sticks) {
 		if err == nil {
-			_, err = v.detach(s)
+			_, _, err = v.detach(s)
 		}
 	}
 	var exit guestapi.Exit

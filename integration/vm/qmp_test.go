@@ -40,15 +40,6 @@ type qmpMessage struct {
 	Data  struct {
 		Device string `json:"device"`
 	} `json:"data"`
-	Timestamp struct {
-		Seconds      int64 `json:"seconds"`
-		Microseconds int64 `json:"microseconds"`
-	} `json:"timestamp"`
-}
-
-// time is the instant of an event on this machine's clock.
-func (m qmpMessage) time() time.Time {
-	return time.Unix(m.Timestamp.Seconds, m.Timestamp.Microseconds*1000)
 }
 
 func newMonitor(conn net.Conn) (*monitor, error) {
@@ -145,25 +136,25 @@ func (m *monitor) eventCount() int {
 }
 
 // waitEvent waits for an event of a device among those from the position on.
-func (m *monitor) waitEvent(from int, event, device string) (qmpMessage, error) {
+func (m *monitor) waitEvent(from int, event, device string) error {
 	late := time.After(monitorPatience)
 	for {
 		m.mu.Lock()
 		for _, e := range m.mu.events[from:] {
 			if e.Event == event && e.Data.Device == device {
 				m.mu.Unlock()
-				return e, nil
+				return nil
 			}
 		}
 		changed, err := m.mu.changed, m.mu.err
 		m.mu.Unlock()
 		if err != nil {
-			return qmpMessage{}, err
+			return err
 		}
 		select {
 		case <-changed:
 		case <-late:
-			return qmpMessage{}, fmt.Errorf("no %s of %s within %v", event, device, monitorPatience)
+			return fmt.Errorf("no %s of %s within %v", event, device, monitorPatience)
 		}
 	}
 }

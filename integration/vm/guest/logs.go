@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"math"
 	"net"
 	"os"
 	"strconv"
@@ -23,8 +24,9 @@ const kernelLogPeriod = 50 * time.Millisecond
 // kernelLog keeps all messages of the kernel. They are read as they come, because the kernel's own
 // buffer is a ring that a storm of messages overwrites.
 type kernelLog struct {
-	fd int
-	mu struct {
+	fd     int
+	offset int64 // from the clock of the kernel's messages to CLOCK_MONOTONIC, in nanoseconds
+	mu     struct {
 		sync.Mutex
 		lines []guestapi.KernelLine
 		next  uint64 // number of the message that is read next
@@ -40,12 +42,39 @@ func followKernelLog() (*kernelLog, error) {
 		return nil, err
 	}
 	l := &kernelLog{fd: fd}
+	if err := l.calibrate(); err != nil {
+		return nil, err
+	}
 	go func() {
 		for range time.Tick(kernelLogPeriod) {
 			l.mark()
 		}
 	}()
 	return l, nil
+}
+
+// calibrate compares the clocks by messages that it logs itself. The one that took the shortest time
+// is right to within that time.
+func (l *kernelLog) calibrate() error {
+	const tries = 8
+	least := int64(math.MaxInt64)
+	for range tries {
+		mark := l.mark()
+		before := monotonic()
+		if err := os.WriteFile("/dev/kmsg", []byte("<7>guest: comparing clocks"), 0); err != nil {
+			return err
+		}
+		after := monotonic()
+		lines := l.since(mark)
+		if len(lines) == 1 && after-before < least {
+			least = after - before
+			l.offset += before + (after-before)/2 - lines[0].At
+		}
+	}
+	if least == math.MaxInt64 {
+		return errors.New("messages do not arrive in the kernel's log")
+	}
+	return nil
 }
 
 // drainLocked reads what is new.
@@ -68,7 +97,7 @@ func (l *kernelLog) drainLocked() {
 		seq, _ := strconv.ParseUint(fields[1], 10, 64)
 		micros, _ := strconv.ParseInt(fields[2], 10, 64)
 		text, _, _ = strings.Cut(text, "\n")
-		l.mu.lines = append(l.mu.lines, guestapi.KernelLine{Seq: seq, At: micros * 1000, Text: text})
+		l.mu.lines = append(l.mu.lines, guestapi.KernelLine{Seq: seq, At: micros*1000 + l.offset, Text: text})
 		l.mu.next = seq + 1
 	}
 }

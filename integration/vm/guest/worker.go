@@ -100,6 +100,10 @@ func startRounds(r *recorder) (round func(n int), end func(), err error) {
 		return func(int) { list(r) }, func() {}, nil
 	case guestapi.Statter:
 		return startStatter(r)
+	case guestapi.Pulse:
+		return func(int) {
+			r.do(guestapi.OpPulse, 0, func() error { time.Sleep(time.Millisecond); return nil })
+		}, func() {}, nil
 	case guestapi.Opener:
 		return func(n int) { open(r, n) }, func() {}, nil
 	}

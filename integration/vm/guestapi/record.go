@@ -23,12 +23,13 @@ const (
 	OpCreate
 	OpRename
 	OpUnlink
+	OpPulse // a sleep of a millisecond
 	opCount
 )
 
 var opNames = [opCount]string{
 	"open", "read", "mmap read", "write", "fsync", "close", "stat", "fstat", "statfs", "readdir",
-	"stat of an absent name", "create", "rename", "unlink",
+	"stat of an absent name", "create", "rename", "unlink", "pulse",
 }
 
 func (o Op) String() string {

@@ -125,6 +125,12 @@ func ReadTree(a ReadTreeArgs) (entries []TreeEntry, err error) {
 	return entries, err
 }
 
+// SHA256 is the digest of p as a TreeEntry has it.
+func SHA256(p []byte) string {
+	sum := sha256.Sum256(p)
+	return hex.EncodeToString(sum[:])
+}
+
 func readEntry(path string, attributes bool) (e TreeEntry, err error) {
 	// Attributes first: reading the content may change the access time.
 	var st unix.Stat_t
@@ -160,8 +166,7 @@ func readEntry(path string, attributes bool) (e TreeEntry, err error) {
 		if int64(len(data)) != e.Size {
 			return e, fmt.Errorf("%s: %d bytes read, size is %d", path, len(data), e.Size)
 		}
-		sum := sha256.Sum256(data)
-		e.SHA256 = hex.EncodeToString(sum[:])
+		e.SHA256 = SHA256(data)
 	}
 	return e, nil
 }
@@ -194,6 +199,9 @@ func shortNames(dir string, short map[string]string) error {
 		long, alias := cstring(pair[1].Name[:]), cstring(pair[0].Name[:])
 		if long == "" {
 			long = alias
+		}
+		if alias == "." || alias == ".." {
+			continue
 		}
 		short[filepath.Join(dir, long)] = alias
 	}

@@ -26,6 +26,9 @@ const (
 	Statter Kind = "statter"
 	// Opener opens names in Dir, reads them and closes them.
 	Opener Kind = "opener"
+	// Pulse does nothing but sleep for a millisecond at a time. How long that really took is what
+	// the guest lost to a machine with other things to do.
+	Pulse Kind = "pulse"
 )
 
 // Work describes a worker, which is a process of its own in the guest.
