@@ -26,6 +26,10 @@ type cell struct {
 	opt fat.Options
 }
 
+func (c cell) name(i int) string {
+	return fmt.Sprintf("%d_FAT%d_%d_%d", i, c.Width, c.SectorSize, c.ClusterSize)
+}
+
 // cells are widths × sectors × clusters, with numbers of FATs, roots and options spread over them.
 func cells() []cell {
 	var cs []cell
@@ -55,8 +59,7 @@ func cells() []cell {
 // leads to it; -run, -seed and -ops repeat it.
 func TestExercise(t *testing.T) {
 	for i, c := range cells() {
-		name := fmt.Sprintf("%d_FAT%d_%d_%d", i, c.Width, c.SectorSize, c.ClusterSize)
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name(i), func(t *testing.T) {
 			t.Parallel()
 			cfg := engineConfig(t, c)
 			cfg.Seed, cfg.Ops, cfg.Remount = *seed+uint64(i), *ops, 2000

@@ -2,6 +2,7 @@ package fat_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"testing"
 	"time"
@@ -183,5 +184,31 @@ func failEach(t *testing.T, l fattest.Layout, s scenario, rule faultdev.Rule) {
 		if !noticed {
 			t.Errorf("device operation %d fails and nobody is told", k)
 		}
+	}
+}
+
+// TestExerciseFaults is TestExercise on devices that fail at random.
+func TestExerciseFaults(t *testing.T) {
+	for i, c := range cells() {
+		if c.opt.Sync || c.opt.DirSync || c.opt.Flush {
+			continue // what a call has done stays done when its sync fails
+		}
+		t.Run(c.name(i), func(t *testing.T) {
+			t.Parallel()
+			cfg := engineConfig(t, c)
+			cfg.Seed, cfg.Ops, cfg.Remount = *seed+uint64(i), *ops/4, 250
+			cfg.New = func() (fattest.Target, error) {
+				rng := rand.New(rand.NewPCG(cfg.Seed, 1))
+				rule := faultdev.Rule{Match: func(faultdev.Op) bool { return rng.IntN(200) == 0 }}
+				ft, err := newFaultTarget(c.Layout, c.opt, rule)
+				if err == nil {
+					ft.Arm()
+				}
+				return ft, err
+			}
+			if err := fattest.Exercise(cfg); err != nil {
+				t.Errorf("%v\nto repeat: go test -run '%s' -seed %d -ops %d", err, t.Name(), *seed, *ops)
+			}
+		})
 	}
 }

@@ -53,6 +53,8 @@ func (s *slotScanner) slot(b []byte, i int, off int64) {
 	case b[0] == slotEnd:
 		s.orphans(i)
 		s.ended = true
+	case s.ended && b[0] != slotDeleted && b[11]&attrMask == attrLong:
+		s.r.add(OrphanSlots, s.path, 0, "slot %d, behind the end", i)
 	case s.ended && b[0] != slotDeleted:
 		s.r.add(AfterEnd, s.path, 0, "slot %d: % x", i, b)
 	case b[0] == slotDeleted:

@@ -124,6 +124,10 @@ func (r *runner) step(op Op) (err error) {
 		}
 		return nil
 	}
+	if t, ok := r.t.(Faulty); ok {
+		_, err := r.faultyStep(t, op)
+		return err
+	}
 	w := r.m.expect(op)
 	got, lo, hi := r.do(op)
 	err = w.compare(op, got, r.t.Free)
@@ -158,8 +162,15 @@ func (r *runner) do(op Op) (got Result, lo, hi time.Time) {
 	return got, lo, time.Now()
 }
 
-// remount unmounts, compares the volume with the model, and mounts again.
+// remount unmounts, compares the volume with the model, and mounts again. The device of a target
+// with faults works meanwhile.
 func (r *runner) remount() error {
+	if t, ok := r.t.(Faulty); ok {
+		if err := r.heal(t); err != nil {
+			return err
+		}
+		defer t.Arm()
+	}
 	r.m.closeAll()
 	src, err := r.t.Unmount()
 	if err != nil {

@@ -54,12 +54,8 @@ func ReplayFaulty(cfg Config, before, ops []Op) (injected int64, noticed bool, e
 	}
 	injected = t.Injected()
 	t.Heal()
-	// The first sync may report what failed before; the second has no reason to.
 	eio, err := r.faultyStep(t, Op{Kind: OpSync})
 	noticed = noticed || eio
-	if err == nil {
-		err = r.step(Op{Kind: OpSync})
-	}
 	if err == nil {
 		err = r.step(Op{Kind: OpRemount})
 	}
@@ -69,11 +65,23 @@ func ReplayFaulty(cfg Config, before, ops []Op) (injected int64, noticed bool, e
 	return injected, noticed, nil
 }
 
+// heal ends the failures. The first sync after them may report what failed before, the second has
+// no reason to.
+func (r *runner) heal(t Faulty) error {
+	t.Heal()
+	t.Do(Op{Kind: OpSync})
+	if got := t.Do(Op{Kind: OpSync}); got.Err != 0 {
+		return fmt.Errorf("sync with the device working again: %w\n%s", got.Err, got.Note)
+	}
+	return nil
+}
+
 // faultyStep is step, when the device may fail. eio reports whether the operation said so.
 func (r *runner) faultyStep(t Faulty, op Op) (eio bool, err error) {
 	w := r.m.expect(op)
 	got, lo, hi := r.do(op)
-	if got.Err != syscall.EIO {
+	failed := got.Err == syscall.EIO
+	if !failed {
 		err = w.compare(op, got, func() (uint32, error) { return 0, nil })
 		if err == nil && got.Err == 0 && w.apply != nil {
 			w.apply(got, lo, hi)
@@ -86,7 +94,7 @@ func (r *runner) faultyStep(t Faulty, op Op) (eio bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("%v: %w", op, err)
 	}
-	return got.Err == syscall.EIO, nil
+	return failed, nil
 }
 
 // failed notes that an operation gave EIO.
