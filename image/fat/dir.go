@@ -25,6 +25,7 @@ type dir struct {
 	inPlan  bool   // the commit under way writes what memory already holds
 	data    []byte // all slots
 	tail    int32  // slots from here on were never used
+	oldTail int32  // what tail was when the open epoch began, or less
 	garbage bool   // those slots are not all zero, as some formatters leave them
 	live    int32  // entries that a listing shows
 	label   int32  // slot of the volume label, or -1
@@ -200,6 +201,7 @@ func (d *dir) parse(v *Volume, root bool) {
 			}
 		}
 	}
+	d.oldTail = d.tail
 	if next < d.tail {
 		// Nothing but free slots and stray long-name slots up to the end.
 		d.addHole(next, d.tail-next)

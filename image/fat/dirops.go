@@ -112,6 +112,7 @@ func (v *Volume) create(dir *Node, name string, attr Attributes, r *reservation)
 		}
 		d.ntCase = dir.dir.slot(slot)[12]
 		n = v.newNode(d)
+		n.born = v.epoch.id
 		if r != nil {
 			v.tab.link(r, 0, false, false)
 			n.chain.mu.Lock()
@@ -123,6 +124,7 @@ func (v *Volume) create(dir *Node, name string, attr Attributes, r *reservation)
 		}
 		n.refs.Add(1)
 		v.place(n, dir, slot)
+		v.setDirty(n) // so that it is known as new until the epoch ends
 		v.touch(dir)
 		return nil
 	})

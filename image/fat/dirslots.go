@@ -140,6 +140,7 @@ func (v *Volume) trimTail(n *Node) {
 		}
 	}
 	d.tail = from
+	d.oldTail = min(d.oldTail, from)
 }
 
 // put writes a name into directory n, with payload e: at free slots in phaseAdd, or, when the open

@@ -212,6 +212,9 @@ func (m *move) payload(dir *Node, slot int32, n *Node, ph phase) {
 // depart takes src out of the old directory, and points its ".." to the new one.
 func (m *move) depart(dots, remove phase) {
 	m.v.remove(m.from, m.src.slot, remove)
+	if m.src.born == m.v.epoch.id {
+		dots = phaseBody // the medium has the directory under no name yet
+	}
 	m.dotdot(m.src, m.from, m.to, dots)
 }
 

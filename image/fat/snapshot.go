@@ -3,6 +3,7 @@ package fat
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"fatvol/image/device"
 )
@@ -222,8 +223,11 @@ func (v *Volume) renderDirs(p *plan) error {
 	var jobs []job
 	for _, n := range v.epoch.dirs { // first everything that may fail
 		done := make(map[int32]bool)
+		atoms := n.dir.newAtoms()
 		for i := range n.dir.edits {
-			a := i / slotsPerAtom
+			atoms = append(atoms, i/slotsPerAtom)
+		}
+		for _, a := range atoms {
 			if done[a] {
 				continue
 			}
@@ -237,6 +241,9 @@ func (v *Volume) renderDirs(p *plan) error {
 	}
 	for _, j := range jobs {
 		var phases uint
+		if slices.Contains(j.n.dir.newAtoms(), j.atom) {
+			phases |= 1 << phaseBody
+		}
 		for i := j.atom * slotsPerAtom; i < (j.atom+1)*slotsPerAtom; i++ {
 			for _, e := range j.n.dir.edits[i] {
 				phases |= 1 << e.phase
@@ -252,10 +259,25 @@ func (v *Volume) renderDirs(p *plan) error {
 		d := n.dir
 		p.dirs = append(p.dirs, planDir{n, d.freed})
 		d.inPlan = true
+		d.oldTail = d.tail
 		d.edits = make(map[int32][]edit)
 		d.forgetRemoved()
 	}
 	return nil
+}
+
+// newAtoms lists the atoms over which the open epoch has moved the end of the directory, if those are
+// more than one. Their writes have no order: so that no entry is ever behind the old end, slots to be
+// filled are first marked as deleted.
+func (d *dir) newAtoms() (list []int32) {
+	first, last := d.oldTail/slotsPerAtom, (d.tail-1)/slotsPerAtom
+	if d.tail <= d.oldTail || first == last {
+		return nil
+	}
+	for a := first; a <= last; a++ {
+		list = append(list, a)
+	}
+	return list
 }
 
 // render returns the bytes of an atom of the directory as they are in phase ph.
@@ -266,6 +288,9 @@ func (d *dir) render(atomNr int32, ph phase) []byte {
 		es := d.edits[i]
 		for k := len(es) - 1; k >= 0 && es[k].phase > ph; k-- {
 			copy(img[(i%slotsPerAtom)*slotSize:], es[k].old[:])
+		}
+		if s := img[(i%slotsPerAtom)*slotSize:]; i >= d.oldTail && i < d.tail && s[0] == slotEnd {
+			s[0] = slotDeleted
 		}
 	}
 	return img
