@@ -284,7 +284,7 @@ func (d *dir) newAtoms() (list []int32) {
 func (d *dir) render(atomNr int32, ph phase) []byte {
 	from := int(atomNr) * atom
 	img := append([]byte(nil), d.data[from:min(from+atom, len(d.data))]...)
-	for i := atomNr * slotsPerAtom; i < (atomNr+1)*slotsPerAtom; i++ {
+	for i := atomNr * slotsPerAtom; i < min((atomNr+1)*slotsPerAtom, d.slots()); i++ {
 		es := d.edits[i]
 		for k := len(es) - 1; k >= 0 && es[k].phase > ph; k-- {
 			copy(img[(i%slotsPerAtom)*slotSize:], es[k].old[:])
