@@ -297,7 +297,7 @@ func decode(src io.Reader, size int64) (*Saved, error) {
 	}
 	s := &Saved{Info: *info}
 	s.log = newLog(sized(s.Size), 0)
-	s.log.detached = true
+	s.log.detached.Store(true)
 	for {
 		kind := r.bytes(1)
 		if r.err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"fatvol/image/device"
@@ -33,7 +34,7 @@ type Log struct {
 	limit int64
 
 	flight   sync.RWMutex
-	detached bool // guarded by flight: the lower device is not asked any more
+	detached atomic.Bool // set under flight: the lower device is not asked any more
 	syncMu   sync.Mutex
 
 	mu      sync.Mutex
@@ -75,12 +76,27 @@ func (l *Log) Size() int64 { return l.lower.Size() }
 
 // Check asks the lower device whether it is there. A detached Log always is.
 func (l *Log) Check() error {
-	l.flight.RLock()
-	defer l.flight.RUnlock()
-	if l.detached {
+	if l.detached.Load() {
 		return nil
 	}
 	return device.Check(l.lower)
+}
+
+// enter begins a call that reaches the lower device; flight.RUnlock ends it. While the lower device is
+// not there it fails at once: a Replay may take as long as the medium is slow, and nobody waits for it.
+func (l *Log) enter() error {
+	if err := l.Check(); err != nil {
+		return err
+	}
+	if l.flight.TryRLock() {
+		return nil
+	}
+	// A Replay, which means that it went in this moment; or Detach or Save, which are short.
+	if err := l.Check(); err != nil {
+		return err
+	}
+	l.flight.RLock()
+	return nil
 }
 
 // Detach takes the Log off the lower device, which is gone for good: what is written from now on is
@@ -88,12 +104,14 @@ func (l *Log) Check() error {
 func (l *Log) Detach() {
 	l.flight.Lock()
 	defer l.flight.Unlock()
-	l.detached = true
+	l.detached.Store(true)
 }
 
 // ReadAt reads from the lower device, which has all that was written.
 func (l *Log) ReadAt(p []byte, off int64) (int, error) {
-	l.flight.RLock()
+	if err := l.enter(); err != nil {
+		return 0, err
+	}
 	defer l.flight.RUnlock()
 	return l.lower.ReadAt(p, off)
 }
@@ -103,12 +121,15 @@ func (l *Log) WriteAt(p []byte, off int64) (int, error) {
 	if err := l.room(int64(len(p))); err != nil {
 		return 0, err
 	}
-	l.flight.RLock()
+	if err := l.enter(); err != nil {
+		return 0, err
+	}
 	defer l.flight.RUnlock()
 	// The copy is what goes down: a call that the lower device gave up on may read it for ever.
 	data := append([]byte(nil), p...)
-	if !l.detached {
+	if !l.detached.Load() {
 		if n, err := l.lower.WriteAt(data, off); err != nil {
+			l.failed(entry{off: off, n: int64(len(data)), data: data})
 			return n, err
 		}
 	} else if err := device.CheckRange("write", off, int64(len(p)), l.Size()); err != nil {
@@ -123,10 +144,13 @@ func (l *Log) ZeroAt(off, n int64) error {
 	if err := l.room(0); err != nil {
 		return err
 	}
-	l.flight.RLock()
+	if err := l.enter(); err != nil {
+		return err
+	}
 	defer l.flight.RUnlock()
-	if !l.detached {
+	if !l.detached.Load() {
 		if err := device.ZeroAt(l.lower, off, n); err != nil {
+			l.failed(entry{off: off, n: n})
 			return err
 		}
 	} else if err := device.CheckRange("zero", off, n, l.Size()); err != nil {
@@ -138,9 +162,11 @@ func (l *Log) ZeroAt(off, n int64) error {
 
 // DiscardAt passes on. What is discarded is of no interest to anybody, before and after a return.
 func (l *Log) DiscardAt(off, n int64) error {
-	l.flight.RLock()
+	if err := l.enter(); err != nil {
+		return err
+	}
 	defer l.flight.RUnlock()
-	if l.detached {
+	if l.detached.Load() {
 		return nil
 	}
 	return device.DiscardAt(l.lower, off, n)
@@ -154,7 +180,7 @@ func (l *Log) add(e entry) {
 	first := len(l.entries) == 0
 	l.entries = append(l.entries, e)
 	l.bytes += int64(len(e.data)) + entryCost
-	l.noteLocked(e)
+	l.noteLocked(e, false)
 	l.mu.Unlock()
 	if first {
 		select {
@@ -164,6 +190,16 @@ func (l *Log) add(e entry) {
 	}
 }
 
+// failed takes in a change that the lower device reported to have failed, but may have made all the same,
+// or may yet make. Nobody was told that it was done: there is nothing to write again.
+func (l *Log) failed(e entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seq++
+	e.seq = l.seq
+	l.noteLocked(e, true)
+}
+
 // room waits until n more bytes fit.
 func (l *Log) room(n int64) error {
 	for {
@@ -171,12 +207,7 @@ func (l *Log) room(n int64) error {
 		full := l.bytes > 0 && l.bytes+n > l.limit
 		synced := l.synced
 		l.mu.Unlock()
-		if full {
-			l.flight.RLock()
-			full = !l.detached
-			l.flight.RUnlock()
-		}
-		if !full {
+		if !full || l.detached.Load() {
 			return nil
 		}
 		if err := l.syncSince(synced); err != nil {
@@ -187,7 +218,9 @@ func (l *Log) room(n int64) error {
 
 // Sync makes everything that was written before durable, and forgets the copies.
 func (l *Log) Sync() error {
-	l.flight.RLock()
+	if err := l.enter(); err != nil {
+		return err
+	}
 	defer l.flight.RUnlock()
 	l.syncMu.Lock()
 	defer l.syncMu.Unlock()
@@ -196,7 +229,9 @@ func (l *Log) Sync() error {
 
 // syncSince is Sync unless one succeeded after synced of them had.
 func (l *Log) syncSince(synced uint64) error {
-	l.flight.RLock()
+	if err := l.enter(); err != nil {
+		return err
+	}
 	defer l.flight.RUnlock()
 	l.syncMu.Lock()
 	defer l.syncMu.Unlock()
@@ -211,7 +246,7 @@ func (l *Log) syncSince(synced uint64) error {
 
 // syncLocked syncs. The caller holds l.syncMu.
 func (l *Log) syncLocked() error {
-	if l.detached {
+	if l.detached.Load() {
 		l.add(entry{})
 		return nil
 	}
@@ -270,18 +305,6 @@ func (l *Log) Reset() (undo func()) {
 	}
 }
 
-// Covers reports whether any of n bytes at off were written and are not known to be on the medium.
-func (l *Log) Covers(off, n int64) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, e := range l.entries {
-		if e.off < off+n && off < e.off+e.n {
-			return true
-		}
-	}
-	return false
-}
-
 // syncer syncs when the oldest copy is syncAge old. While the medium is gone it asks nobody.
 func (l *Log) syncer() {
 	defer close(l.done)
@@ -300,17 +323,11 @@ func (l *Log) syncer() {
 		l.mu.Lock()
 		empty := len(l.entries) == 0
 		l.mu.Unlock()
-		l.flight.RLock()
-		detached := l.detached
-		l.flight.RUnlock()
-		if empty || detached {
+		if empty || l.detached.Load() {
 			wait = syncAge
 			continue
 		}
-		err := l.Check()
-		if err == nil {
-			err = l.Sync() // a failure is the medium's, whose gate says so
-		}
+		err := l.Sync() // a failure is the medium's, whose gate says so
 		if wait = syncAge; err != nil {
 			wait = 2 * syncAge
 		}

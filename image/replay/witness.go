@@ -26,10 +26,12 @@ var zeroDigest = digestOf(make([]byte, block))
 type state struct {
 	digest
 	seq uint64
+	// failed: the change was reported to have failed. Who knows how much of it was done.
+	failed bool
 }
 
 // states are the contents that the medium may have in a block that the engine holds: without unsynced
-// writes one, else the one before them and those after each. The last is the newest.
+// writes one, else the one before them and those after each. The last that did not fail is the newest.
 type states []state
 
 // region is the granularity in which writes are sorted out that touch no kept block.
@@ -46,7 +48,7 @@ func (l *Log) Keep(off int64, p []byte) {
 	for ; len(p) >= block; off, p = off+block, p[block:] {
 		delete(l.leaving, off)
 		if l.kept[off] == nil {
-			l.kept[off] = states{{digestOf(p[:block]), 0}}
+			l.kept[off] = states{{digest: digestOf(p[:block])}}
 			l.regions[off/region]++
 		}
 	}
@@ -77,8 +79,8 @@ func (l *Log) dropLocked(off int64) {
 	}
 }
 
-// noteLocked adds the states that a change gives to kept blocks.
-func (l *Log) noteLocked(e entry) {
+// noteLocked adds the states that a change gives to kept blocks, or may give if it failed.
+func (l *Log) noteLocked(e entry, failed bool) {
 	for at := e.off - e.off%block; at < e.off+e.n; at += block {
 		if l.regions[at/region] == 0 {
 			at += region - at%region - block
@@ -96,19 +98,30 @@ func (l *Log) noteLocked(e entry) {
 		case e.data != nil:
 			d = digestOf(e.data[at-e.off : at-e.off+block])
 		}
-		l.kept[at] = append(s, state{d, e.seq})
+		if last := s[len(s)-1]; failed && last.failed && last.digest == d {
+			continue // tried again
+		}
+		l.kept[at] = append(s, state{d, e.seq, failed})
 		l.changed = append(l.changed, at)
 	}
+}
+
+// settle drops the states before the newest that is on the medium, which has the changes up to number
+// seq. A failed change is no proof of anything.
+func (s states) settle(seq uint64) states {
+	for i := len(s) - 1; i > 0; i-- {
+		if s[i].seq <= seq && !s[i].failed {
+			return s[i:]
+		}
+	}
+	return s
 }
 
 // settleLocked takes over that the changes up to number seq are on the medium.
 func (l *Log) settleLocked(seq uint64) {
 	rest := l.changed[:0]
 	for _, at := range l.changed {
-		s := l.kept[at]
-		for len(s) > 1 && s[1].seq <= seq {
-			s = s[1:]
-		}
+		s := l.kept[at].settle(seq)
 		if len(s) > 1 {
 			rest = append(rest, at)
 		}
