@@ -1,18 +1,28 @@
 package watch
 
-import "sync"
+import (
+	"errors"
+	"sync"
+	"syscall"
+	"time"
+)
 
 // buffers are what workers read into: the caller's own may be in other use by the time that a call which
 // was given up on ends.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-func (c *conn) read(p []byte, off int64) error {
+func (c *conn) read(began time.Time, p []byte, off int64) error {
+	if c.quick != nil && c.prompt() {
+		if done, err := c.quick.ReadNoWait(p, off); done && err == nil {
+			return nil
+		}
+	}
 	buf := buffers.Get().(*[]byte)
 	if cap(*buf) < len(p) {
 		*buf = make([]byte, len(p))
 	}
 	b := (*buf)[:len(p)]
-	err := c.call("read", func() error {
+	err := c.call("read", began, func() error {
 		_, err := c.host.ReadAt(b, off)
 		return err
 	})
@@ -24,55 +34,89 @@ func (c *conn) read(p []byte, off int64) error {
 	return nil
 }
 
-func (c *conn) write(p []byte, off int64) error {
-	return c.call("write", func() error {
+func (c *conn) write(began time.Time, p []byte, off int64) error {
+	return c.call("write", began, func() error {
 		_, err := c.host.WriteAt(p, off)
 		return err
 	})
 }
 
-func (c *conn) sync() error { return c.call("sync", c.host.Sync) }
-
-func (c *conn) probe() error { return c.call("probe", c.host.Probe) }
-
-func (c *conn) zero(off, n int64) error {
-	return c.call("zero", func() error { return c.host.ZeroAt(off, n) })
+// sync makes what was written durable. A host that turned read-only says that it has, and has not.
+func (c *conn) sync(began time.Time) error {
+	return c.call("sync", began, func() error {
+		if err := c.host.Sync(); err != nil {
+			return err
+		}
+		if ro, err := c.hostReadOnly(); err == nil && ro && c.writable() {
+			return readOnlyError{"sync"}
+		}
+		return nil
+	})
 }
 
-func (c *conn) discard(off, n int64) error {
-	return c.call("discard", func() error { return c.host.DiscardAt(off, n) })
+func (c *conn) zero(began time.Time, off, n int64) error {
+	return c.call("zero", began, func() error { return c.host.ZeroAt(off, n) })
 }
 
-// A Candidate is what came back, while it is being verified: a device whose calls have deadlines.
-type Candidate struct {
-	conn *conn
-	host Host
+func (c *conn) discard(began time.Time, off, n int64) error {
+	return c.call("discard", began, func() error { return c.host.DiscardAt(off, n) })
 }
 
-// Host is what Config.Open returned.
-func (d *Candidate) Host() Host { return d.host }
+// probe is one uncached read.
+func (c *conn) probe(began time.Time) error {
+	return c.call("probe", began, c.host.Probe)
+}
 
-// Size is the length in bytes.
-func (d *Candidate) Size() int64 { return d.host.Size() }
+// A look is what a probe finds out, besides whether the medium is there.
+type look struct {
+	place        Place
+	hostReadOnly bool // the host is mounted read-only
+}
 
-// ReadAt reads from the host.
-func (d *Candidate) ReadAt(p []byte, off int64) (int, error) {
-	if err := d.conn.read(p, off); err != nil {
-		return 0, err
+// look probes, and looks what has become of the image and the host. was is what was known of its place.
+func (c *conn) look(began time.Time, was Place) (look, error) {
+	var l look
+	err := c.call("probe", began, func() error {
+		if err := c.host.Probe(); err != nil {
+			return err
+		}
+		found := look{place: locate(c.host, was)}
+		found.hostReadOnly, _ = c.hostReadOnly()
+		l = found
+		return nil
+	})
+	if err != nil {
+		return look{}, err // l may belong to the call still
 	}
-	return len(p), nil
+	return l, nil
 }
 
-// WriteAt writes to the host; p must not change after an error.
-func (d *Candidate) WriteAt(p []byte, off int64) (int, error) {
-	if err := d.conn.write(p, off); err != nil {
-		return 0, err
+// locate finds out where the image is; was is what is known without asking.
+func (c *conn) locate(was Place) Place {
+	var p Place
+	err := c.call("locate", time.Now(), func() error {
+		p = locate(c.host, was)
+		return nil
+	})
+	if err != nil {
+		return was
 	}
-	return len(p), nil
+	return p
 }
 
-// Sync makes what was written durable.
-func (d *Candidate) Sync() error { return d.conn.sync() }
+// hostReadOnly reports whether the host takes no writes, as far as it can say. Runs on a worker.
+func (c *conn) hostReadOnly() (bool, error) {
+	if t, ok := c.host.(readOnlyTeller); ok {
+		return t.HostReadOnly()
+	}
+	return false, nil
+}
 
-// ZeroAt makes a range read as zeros.
-func (d *Candidate) ZeroAt(off, n int64) error { return d.conn.zero(off, n) }
+// writable reports whether the image was opened for writing.
+func (c *conn) writable() bool {
+	t, ok := c.host.(writableTeller)
+	return !ok || t.Writable()
+}
+
+// isReadOnly reports whether an error says that the host takes no writes.
+func isReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }

@@ -8,180 +8,222 @@ import (
 	"time"
 )
 
-// errDeadline is returned for a call of the host that overran.
-var errDeadline = errors.New("the host did not answer in time")
+// Why a call ended without the host's answer.
+var (
+	// errDeadline: it overran.
+	errDeadline = errors.New("the host did not answer in time")
+	// errClosed: the medium went, or was closed, in the meantime.
+	errClosed = errors.New("the image was let go")
+)
 
-// maxCalls bounds the calls of one Medium that are under way, abandoned ones included: each may hold a
-// thread for ever.
-const maxCalls = 64
+const (
+	// maxCalls bounds the calls of one conn that are under way: each may hold a thread.
+	maxCalls = 64
+	// maxStuck bounds the calls of a Medium that it gave up on and that have not ended: with so many,
+	// it does not look at the path again.
+	maxStuck = 64
+)
 
-// A conn is a host with deadlines: every call runs on a worker, and a watchdog answers for those that
-// overrun. The worker of such a call is abandoned: it, and the buffer it reads into, belong to the call
-// until that ends.
+// A meter counts, over the life of a Medium.
+type meter struct {
+	calls  atomic.Int64 // calls of open hosts
+	errors atomic.Int64 // those that failed
+	looks  atomic.Int64 // attempts to open the image again
+	stuck  atomic.Int64 // calls given up on that have not ended; closing a host is among them from the start
+}
+
+// A conn is a host with deadlines. Each call runs on a worker, a goroutine that calls the host and does
+// nothing else; whoever asked waits for the answer, the deadline, or the end of the conn, whichever is
+// first. In the last two cases the call is abandoned: worker, thread and buffer belong to it until it
+// ends, which may be never.
 type conn struct {
 	host    Host
+	quick   noWaiter // host, if it is one
 	timeout time.Duration
-	slots   chan struct{} // one for each call that may be under way; shared by all conns of a Medium
-	stuck   *atomic.Int64 // calls that were abandoned and have not ended
-	calls   *atomic.Int64 // calls made
+	meter   *meter
+	slots   chan struct{} // one for each call under way, abandoned ones included
+	workers atomic.Int64
+	jobs    chan *job
+	quit    chan struct{}
+	once    sync.Once
+	closed  chan struct{} // closed when the host has been
+	free    sync.Pool     // of *job
+	bad     atomic.Bool   // a call failed although the medium was there
 
-	jobs chan *job
-	mu   sync.Mutex
-	busy map[*job]struct{}
-	quit chan struct{}
-	once sync.Once
+	progress atomic.Int64 // when a call last ended, or the first of several began, in nanoseconds of base
+	base     time.Time
 }
 
 // A job is one call on its way.
 type job struct {
 	fn    func() error
-	began time.Time
-	state atomic.Uint32 // running, finished or abandoned
-	err   error
-	done  chan struct{}
+	state atomic.Uint32
+	err   error         // of fn, when finished
+	done  chan struct{} // gets one token when finished; has room for it
+	timer *time.Timer
 }
 
+// States of a job.
 const (
 	running uint32 = iota
 	finished
 	abandoned
 )
 
-func (m *Medium) newConn(h Host) *conn {
+func newConn(h Host, timeout time.Duration, meter *meter) *conn {
 	c := &conn{
-		host: h, timeout: m.cfg.IOTimeout, slots: m.slots, stuck: &m.stuck, calls: &m.calls,
-		jobs: make(chan *job), busy: make(map[*job]struct{}), quit: make(chan struct{}),
+		host: h, timeout: timeout, meter: meter,
+		slots: make(chan struct{}, maxCalls), jobs: make(chan *job),
+		quit: make(chan struct{}), closed: make(chan struct{}), base: time.Now(),
 	}
-	go c.watchdog()
+	c.quick, _ = h.(noWaiter)
 	return c
 }
 
-// call runs fn, which makes one call of the host, and returns its error, or errDeadline after the
-// timeout: then fn may still be running, and goes on for as long as it likes.
-func (c *conn) call(op string, fn func() error) error {
-	j := &job{fn: fn, began: time.Now(), done: make(chan struct{})}
-	c.calls.Add(1)
-	if err := c.start(j); err != nil {
-		return fmt.Errorf("%s: %w", op, err)
+// newJob returns a job whose timer runs. Pooled ones are of this conn: neither timers nor channels may
+// travel between tests with time of their own.
+func (c *conn) newJob(fn func() error, left time.Duration) *job {
+	j, _ := c.free.Get().(*job)
+	if j == nil {
+		j = &job{done: make(chan struct{}, 1), timer: time.NewTimer(left)}
+	} else {
+		j.timer.Reset(left)
 	}
-	<-j.done
-	if j.state.Load() == abandoned {
-		return fmt.Errorf("%s: %w (%v)", op, errDeadline, c.timeout)
-	}
-	return j.err
+	j.fn, j.err = fn, nil
+	j.state.Store(running)
+	return j
 }
 
-// start hands a job to a worker that waits, or to a new one.
+// call runs fn, which makes one call of the host, and returns its error. It returns errDeadline when
+// the timeout has passed since began, and errClosed when the conn ends, and then fn may go on for as
+// long as it likes.
+func (c *conn) call(op string, began time.Time, fn func() error) error {
+	select {
+	case <-c.quit:
+		return fmt.Errorf("%s: %w", op, errClosed)
+	default:
+	}
+	j := c.newJob(fn, c.timeout-time.Since(began))
+	if err := c.start(j); err != nil {
+		j.timer.Stop()
+		return c.noAnswer(op, err)
+	}
+	var why error
+	select {
+	case <-j.done:
+		return c.finish(j)
+	case <-j.timer.C:
+		why = errDeadline
+	case <-c.quit:
+		why = errClosed
+	}
+	c.meter.stuck.Add(1)
+	if !j.state.CompareAndSwap(running, abandoned) {
+		c.meter.stuck.Add(-1)
+		<-j.done
+		return c.finish(j)
+	}
+	j.timer.Stop()
+	return c.noAnswer(op, why)
+}
+
+func (c *conn) noAnswer(op string, why error) error {
+	if why == errDeadline {
+		return fmt.Errorf("%s: %w (%v)", op, why, c.timeout)
+	}
+	return fmt.Errorf("%s: %w", op, why)
+}
+
+// finish takes the answer of a job, which is used again.
+func (c *conn) finish(j *job) error {
+	err := j.err
+	j.timer.Stop()
+	j.fn, j.err = nil, nil
+	c.free.Put(j)
+	return err
+}
+
+// start hands a job to a worker, once there is a slot.
 func (c *conn) start(j *job) error {
 	select {
 	case c.slots <- struct{}{}:
 	default:
-		timer := time.NewTimer(c.timeout)
-		defer timer.Stop()
 		select {
 		case c.slots <- struct{}{}:
-		case <-timer.C:
+		case <-j.timer.C:
 			return errDeadline
 		case <-c.quit:
 			return errClosed
 		}
 	}
-	c.mu.Lock()
-	c.busy[j] = struct{}{}
-	c.mu.Unlock()
+	c.meter.calls.Add(1)
+	if len(c.slots) == 1 {
+		c.progress.Store(int64(time.Since(c.base)))
+	}
 	select {
 	case c.jobs <- j:
+		return nil
 	default:
-		go c.worker(j)
 	}
-	return nil
+	if c.workers.Add(1) <= maxCalls {
+		go c.work(j)
+		return nil
+	}
+	// There are as many workers as slots: one of them is on its way to the next job.
+	c.workers.Add(-1)
+	select {
+	case c.jobs <- j:
+		return nil
+	case <-c.quit:
+		<-c.slots
+		return errClosed
+	}
 }
 
-var errClosed = errors.New("the connection to the host is closed")
-
-// idleTime is how long a worker waits for another job.
-const idleTime = 10 * time.Second
-
-func (c *conn) worker(j *job) {
-	timer := time.NewTimer(idleTime)
-	defer timer.Stop()
+// work is a worker.
+func (c *conn) work(j *job) {
 	for {
-		j.err = j.fn()
-		c.end(j)
-		timer.Reset(idleTime)
+		c.do(j)
 		select {
 		case j = <-c.jobs:
-		case <-timer.C:
-			return
 		case <-c.quit:
 			return
 		}
 	}
 }
 
-// end takes over that the host answered.
-func (c *conn) end(j *job) {
-	c.mu.Lock()
-	delete(c.busy, j)
-	c.mu.Unlock()
+// do makes one call.
+func (c *conn) do(j *job) {
+	if j.state.Load() == running {
+		j.err = j.fn()
+	}
+	c.progress.Store(int64(time.Since(c.base)))
 	<-c.slots
 	if j.state.CompareAndSwap(running, finished) {
-		close(j.done)
+		j.done <- struct{}{}
 	} else {
-		c.stuck.Add(-1)
+		c.meter.stuck.Add(-1)
 	}
 }
 
-// watchdog answers for calls that overrun.
-func (c *conn) watchdog() {
-	tick := time.NewTicker(max(c.timeout/16, time.Millisecond))
-	defer tick.Stop()
-	for {
-		select {
-		case <-c.quit:
-			return
-		case now := <-tick.C:
-			for _, j := range c.overdue(now) {
-				c.abandon(j)
-			}
-		}
-	}
+// sluggish is how long the host may take for a call before it is asked nothing without a worker.
+const sluggish = 20 * time.Millisecond
+
+// prompt reports whether the host has answered lately, or has not been asked.
+func (c *conn) prompt() bool {
+	return len(c.slots) == 0 || time.Since(c.base)-time.Duration(c.progress.Load()) < sluggish
 }
 
-func (c *conn) overdue(now time.Time) (list []*job) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for j := range c.busy {
-		if now.Sub(j.began) >= c.timeout && j.state.Load() == running {
-			list = append(list, j)
-		}
-	}
-	return list
-}
-
-func (c *conn) abandon(j *job) {
-	c.stuck.Add(1)
-	if !j.state.CompareAndSwap(running, abandoned) {
-		c.stuck.Add(-1)
-		return
-	}
-	close(j.done)
-}
-
-// close lets go of the host: calls under way that nobody answered for are abandoned, and the descriptor
-// is closed, without waiting for either.
+// close lets go of the host: those who wait for an answer get errClosed, later calls too, and the
+// descriptor is closed. It waits for nothing.
 func (c *conn) close() {
 	c.once.Do(func() {
 		close(c.quit)
-		c.mu.Lock()
-		left := make([]*job, 0, len(c.busy))
-		for j := range c.busy {
-			left = append(left, j)
-		}
-		c.mu.Unlock()
-		for _, j := range left {
-			c.abandon(j)
-		}
-		go c.host.Close()
+		c.meter.stuck.Add(1)
+		go func() {
+			c.host.Close()
+			c.meter.stuck.Add(-1)
+			close(c.closed)
+		}()
 	})
 }

@@ -2,33 +2,35 @@ package watch
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"time"
 )
 
-// A Signal is what a detector has seen.
+// A Signal is what a detector has seen. Only the first two say that something is so; the others ask the
+// Medium to look for itself, and cost nothing when it is not so.
 type Signal uint8
 
 const (
-	// Removed: the device under the image, or the image itself, is not there any more.
+	// Removed: the device under the image is not there any more.
 	Removed Signal = iota
 	// Unmounted: the host was unmounted under us, lazily or by force; the device may still work.
 	Unmounted
 	// MaybeBack: something changed that may have brought the image back.
 	MaybeBack
-	// Suspect: something happened that a look at the medium will explain: one uncached read.
+	// Suspect: something happened to the image, its host or its device.
 	Suspect
-	// Moved: the image was renamed on its host. It is there, under another name.
-	Moved
-	// HostReadOnly and HostWritable: the host was remounted.
-	HostReadOnly
-	HostWritable
 )
+
+func (s Signal) String() string {
+	return [...]string{"removed", "unmounted", "maybe back", "suspect"}[s]
+}
 
 // A Report is a Signal with the words for the log.
 type Report struct {
 	Signal Signal
 	Detail string
-	// Generation is the one that the detector was watching, so that late news do no harm.
+	// Generation is the one that Removed and Unmounted are news of: late news do no harm.
 	Generation uint64
 }
 
@@ -36,50 +38,103 @@ type Report struct {
 type Detector interface {
 	// Name is shown by status: "probe", "uevent", "mountinfo", "fsnotify".
 	Name() string
-	// Watch reports until ctx ends. It returns an error when it cannot work here; the Medium goes on
-	// without it. It is never called twice at the same time.
-	Watch(ctx context.Context, m *Medium, report func(Report)) error
+	// Watch reports until ctx ends. An error says why it cannot work here, or not any more; the Medium
+	// goes on without it.
+	Watch(ctx context.Context, s *Scene) error
 }
 
-// detect runs a detector, and acts on what it reports.
-func (m *Medium) detect(ctx context.Context, d Detector) {
-	m.setActive(d.Name(), "")
-	err := d.Watch(ctx, m, m.handle)
-	if ctx.Err() == nil && err != nil {
-		m.setActive(d.Name(), err.Error())
-		m.cfg.Log.Debug("detector does not work here", "detector", d.Name(), "error", err)
-	}
+// A Scene is what a Detector sees of a Medium.
+type Scene struct {
+	m    *Medium
+	name string
+	hung chan struct{} // closed when the call ends that Ask gave up on; nil if there is none
 }
 
-// handle acts on a report.
-func (m *Medium) handle(r Report) {
-	v := m.cur.Load()
+// Place says where the image is, or was while the medium is not there. The channel is closed when that
+// may have changed.
+func (s *Scene) Place() (Place, <-chan struct{}) {
+	v := s.m.cur.Load()
+	return v.place, v.left
+}
+
+// Report tells the Medium something. It does not block.
+func (s *Scene) Report(r Report) {
+	m := s.m
 	switch r.Signal {
 	case Removed:
-		m.transition(evRemoved, r.Generation, r.Detail, nil)
+		m.transition(news{event: evRemoved, generation: r.Generation, reason: r.Detail})
 	case Unmounted:
-		if v.State == Present && v.Generation == r.Generation {
-			// What was written can still reach the device: then the stick is whole.
-			m.outcome(v, v.conn.sync())
-			m.transition(evRemoved, r.Generation, r.Detail, nil)
+		select {
+		case <-m.leave: // the newest is what counts
+		default:
+		}
+		select {
+		case m.leave <- r:
+		default:
 		}
 	case MaybeBack:
-		if v.State != Present {
-			m.Look()
-		}
+		m.Look()
 	case Suspect:
-		if v.State == Present {
-			m.outcome(v, v.conn.probe())
-		}
-	case Moved:
-		if v.State == Present && v.Generation == r.Generation {
-			m.cfg.Log.Warn("the image was moved; it is served on from where it is", "image", m.cfg.Path, "detail", r.Detail)
-		}
-	case HostReadOnly:
-		m.setReadOnly(r.Generation, true)
-	case HostWritable:
-		m.setReadOnly(r.Generation, false)
+		m.Doubt()
 	}
+}
+
+// Blind says why the detector sees nothing at present; "" says that it sees.
+func (s *Scene) Blind(why string) {
+	s.m.mu.Lock()
+	defer s.m.mu.Unlock()
+	s.m.mu.blind[s.name] = why
+}
+
+// Ask runs fn, which asks a host something that may take for ever, under the deadline. An error that is
+// not fn's means that fn may still be running, with all that it uses. One such call is enough for a
+// detector: until it ends, Ask waits for it, or for ctx.
+func (s *Scene) Ask(ctx context.Context, op string, fn func() error) error {
+	if s.hung != nil {
+		select {
+		case <-s.hung:
+			s.hung = nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	ended := make(chan struct{})
+	err := s.m.aside(ctx, op, func() error {
+		defer close(ended)
+		return fn()
+	}, nil)
+	if errors.Is(err, errTooMany) {
+		return err // fn was not called
+	}
+	select {
+	case <-ended:
+	default:
+		s.hung = ended
+	}
+	return err
+}
+
+// detect runs a detector.
+func (m *Medium) detect(ctx context.Context, d Detector) {
+	s := &Scene{m: m, name: d.Name()}
+	s.Blind("")
+	err := d.Watch(ctx, s)
+	if ctx.Err() != nil {
+		return
+	}
+	why := "it ended"
+	if err != nil {
+		why = err.Error()
+	}
+	s.Blind(why)
+	m.cfg.Log.Debug("a detector does not work here", "detector", d.Name(), "error", err)
+}
+
+// Detectors returns the detectors by name, each with why it sees nothing, or "" if it does.
+func (m *Medium) Detectors() map[string]string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.mu.blind)
 }
 
 // Prober is the detector that works everywhere: about once a second one uncached read of the medium.
@@ -91,8 +146,8 @@ type Prober struct {
 // Name implements Detector.
 func (Prober) Name() string { return "probe" }
 
-// Watch implements Detector. While the medium is not Present it asks the host for nothing.
-func (p Prober) Watch(ctx context.Context, m *Medium, report func(Report)) error {
+// Watch implements Detector. While the medium is not there, it asks nobody for anything.
+func (p Prober) Watch(ctx context.Context, s *Scene) error {
 	interval := p.Interval
 	if interval <= 0 {
 		interval = time.Second
@@ -100,11 +155,21 @@ func (p Prober) Watch(ctx context.Context, m *Medium, report func(Report)) error
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
+		place, changed := s.Place()
+		if place.Generation == 0 {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-changed:
+			}
+			tick.Reset(interval)
+			continue
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			report(Report{Signal: Suspect})
+			s.Report(Report{Signal: Suspect})
 		}
 	}
 }

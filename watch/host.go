@@ -2,6 +2,7 @@ package watch
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"syscall"
 )
@@ -12,7 +13,7 @@ type Host interface {
 	io.WriterAt
 	// Sync makes what was written durable.
 	Sync() error
-	// Size is the length in bytes when it was opened.
+	// Size is the length in bytes when it was opened. It does not block.
 	Size() int64
 	// ZeroAt makes a range read as zeros.
 	ZeroAt(off, n int64) error
@@ -25,19 +26,85 @@ type Host interface {
 	Close() error
 }
 
-// lost are the errnos that a host returns when the medium under it is not there any more.
-var lost = []syscall.Errno{
-	syscall.EIO, syscall.ENXIO, syscall.ENODEV, syscall.ENOMEDIUM, syscall.ESTALE, syscall.ENOTCONN,
-	syscall.EREMOTEIO, syscall.ESHUTDOWN, syscall.EBADF, syscall.ETIMEDOUT,
+// What a Host may be able to do besides.
+type (
+	// noWaiter reads what takes no waiting for the medium, and returns false for what would. It never
+	// blocks: it is called without a deadline.
+	noWaiter interface {
+		ReadNoWait(p []byte, off int64) (done bool, err error)
+	}
+	// readOnlyTeller knows whether the host takes writes now.
+	readOnlyTeller interface{ HostReadOnly() (bool, error) }
+	// writableTeller knows whether the image was opened for writing. It does not block.
+	writableTeller interface{ Writable() bool }
+	// descriptor lets Medium find out where the image is; see Place.
+	descriptor interface {
+		SyscallConn() (syscall.RawConn, error)
+	}
+	// placer says where it is itself.
+	placer interface{ Place() (Place, error) }
+)
+
+// meaning is what an error of the host says of the medium.
+type meaning uint8
+
+const (
+	// harmless: the medium is there, the call failed for reasons of its own.
+	harmless meaning = iota
+	// doubtful: media that go fail so, and others too: a bad sector is an EIO as well. A probe tells.
+	doubtful
+	// lost: the medium is not there, or not what it was.
+	lost
+)
+
+// meanings of the errnos of hosts. What is not here is harmless.
+var meanings = map[syscall.Errno]meaning{
+	syscall.ENXIO:     lost,
+	syscall.ENODEV:    lost,
+	enomedium:         lost,
+	syscall.ESTALE:    lost,
+	syscall.ENOTCONN:  lost,
+	syscall.ESHUTDOWN: lost,
+	syscall.EBADF:     lost,
+
+	syscall.EIO:          doubtful,
+	eremoteio:            doubtful,
+	syscall.ETIMEDOUT:    doubtful,
+	syscall.EHOSTDOWN:    doubtful,
+	syscall.EHOSTUNREACH: doubtful,
+	syscall.ENETDOWN:     doubtful,
+	syscall.ENETUNREACH:  doubtful,
+	syscall.ENETRESET:    doubtful,
+	syscall.ECONNABORTED: doubtful,
+	syscall.ECONNREFUSED: doubtful,
+	syscall.ECONNRESET:   doubtful,
+	syscall.EPIPE:        doubtful,
+	syscall.EPROTO:       doubtful,
+	// Hosts turn read-only when the device under them fails, and when their user wants it.
+	syscall.EROFS: doubtful,
 }
 
-// meansLost reports whether an error of the host means that the medium is gone: one of the errnos
-// above, or an image that ends before what is read.
-func meansLost(err error) bool {
-	for _, e := range lost {
-		if errors.Is(err, e) {
-			return true
-		}
+// meaningOf says what an error of a call of the host means.
+func meaningOf(err error) meaning {
+	var teller interface{ Lost() bool }
+	switch {
+	case errors.Is(err, errDeadline), errors.Is(err, io.ErrUnexpectedEOF):
+		return lost
+	case errors.As(err, &teller) && teller.Lost():
+		return lost
 	}
-	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errDeadline)
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return meanings[errno]
+	}
+	return harmless
 }
+
+// readOnlyError is what writes return while the host takes none.
+type readOnlyError struct{ op string }
+
+func (e readOnlyError) Error() string {
+	return fmt.Sprintf("%s: the host is read-only: %v", e.op, syscall.EROFS)
+}
+
+func (readOnlyError) Unwrap() error { return syscall.EROFS }

@@ -5,51 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
 	"time"
 )
 
 const (
-	// The time between two looks at the path while the medium is gone, where no event asks for one.
-	minLook = time.Second
-	maxLook = 30 * time.Second
-	// verifyCalls bounds a verification, in deadlines of one call.
+	// A verification may take as long as so many calls that just keep their deadlines, or minVerify,
+	// as what has to be written again may be much, and the medium slow.
 	verifyCalls = 8
+	minVerify   = 5 * time.Minute
 )
 
-// returns is the verifier: the only goroutine that looks at what came back. It looks when something
-// was seen, and by itself less and less often, never more than once in minLook.
-func (m *Medium) returns(ctx context.Context) {
-	wait := minLook
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	var last time.Time
-	for {
-		event := false
-		select {
-		case <-ctx.Done():
-			return
-		case <-m.seen:
-			event = true
-		case <-timer.C:
-		}
-		if m.Status().State != Gone || m.cfg.Never {
-			wait = minLook
-			timer.Reset(wait)
-			continue
-		}
-		if pause := minLook - time.Since(last); event && pause > 0 {
-			// Events come in swarms; the last of them matters as much as the first.
-			timer.Reset(pause)
-			continue
-		}
-		m.verify(ctx)
-		last = time.Now()
-		wait = min(2*wait, maxLook)
-		timer.Reset(wait)
-	}
-}
-
-// Look asks the verifier to look at the path.
+// Look asks the verifier to look at the path, now or when the medium goes.
 func (m *Medium) Look() {
 	select {
 	case m.seen <- struct{}{}:
@@ -57,83 +24,133 @@ func (m *Medium) Look() {
 	}
 }
 
-// verify looks once at what is at the path.
-func (m *Medium) verify(ctx context.Context) {
-	if m.stuck.Load() >= maxCalls {
-		return // every thread that we allow ourselves is stuck in a call: nothing could be asked
-	}
-	before := m.Status().Reason
-	if !m.transition(evSeen, 0, "", nil) {
+// returns is the verifier: the only goroutine that looks at what came back, and the only one that leads
+// out of Gone. It looks when something was seen, and by itself less and less often; never more than
+// once in minLook.
+func (m *Medium) returns(ctx context.Context) {
+	if m.cfg.Never {
 		return
 	}
-	attempt := m.cur.Load().attempt
-	ctx, cancel := context.WithTimeout(ctx, verifyCalls*m.cfg.IOTimeout)
-	defer cancel()
-	c, err := m.reopen(ctx)
-	if err == nil {
-		err = m.cfg.Verify(ctx, &Candidate{c, c.host})
-		if err == nil && ctx.Err() != nil {
-			err = ctx.Err()
+	timer := time.NewTimer(maxLook)
+	defer timer.Stop()
+	var p pace
+	for {
+		v := m.cur.Load()
+		if v.State != Gone {
+			select {
+			case <-ctx.Done():
+				return
+			case <-v.left:
+			}
+			continue
 		}
-		if err == nil && m.transition(evSame, attempt, "", c) {
-			m.cfg.Log.Info("medium is back", "image", m.cfg.Path, "generation", m.Status().Generation)
+		p.begin(v.Since)
+		timer.Reset(time.Until(p.next))
+		select {
+		case <-ctx.Done():
 			return
+		case <-m.seen:
+			p.hurry(time.Now())
+			continue
+		case <-timer.C:
 		}
-		c.close()
-	}
-	reason := ""
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		reason = err.Error()
-	}
-	if m.transition(evRefused, attempt, reason, nil) && reason != "" && reason != before {
-		m.cfg.Log.Warn("something is at the image's path, and it is not what was there", "image", m.cfg.Path, "reason", reason)
+		// Where an attempt to open the image hangs still, time alone is no reason for another.
+		if p.event || m.opening.Load() == 0 {
+			if m.verify(ctx) {
+				p.back = time.Now()
+			}
+		}
+		p.looked(time.Now())
 	}
 }
 
+// verify looks once at what is at the path, and reports whether the medium is back.
+func (m *Medium) verify(ctx context.Context) bool {
+	m.meter.looks.Add(1)
+	h, err := m.reopen(ctx)
+	if err != nil {
+		if !absent(err) && m.transition(news{event: evSeen}) {
+			m.refuse(err)
+		}
+		m.cfg.Log.Debug("the image cannot be opened", "image", m.cfg.Path, "error", err)
+		return false
+	}
+	c := newConn(h, m.cfg.IOTimeout, &m.meter)
+	ctx, cancel := context.WithTimeout(ctx, max(verifyCalls*m.cfg.IOTimeout, minVerify))
+	defer cancel()
+	stop := context.AfterFunc(ctx, c.close)
+	// A host that died and is mounted still gives out files from its cache: only what the medium
+	// itself answers is looked at.
+	l, err := c.look(time.Now(), Place{Asked: absolute(m.cfg.Path)})
+	if err != nil || !m.transition(news{event: evSeen}) {
+		c.close()
+		m.cfg.Log.Debug("nothing alive is at the image's path", "image", m.cfg.Path, "error", err)
+		return false
+	}
+	err = m.examine(ctx, c)
+	if err == nil && !stop() {
+		err = ctx.Err()
+	}
+	if err == nil && m.transition(news{event: evSame, conn: c, look: l, readOnly: m.takesNoWrites(l, c)}) {
+		return true
+	}
+	c.close()
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = fmt.Errorf("it took longer than %v to verify", max(verifyCalls*m.cfg.IOTimeout, minVerify))
+	}
+	m.refuse(err)
+	return false
+}
+
+// examine returns nil if c is the image that was left.
+func (m *Medium) examine(ctx context.Context, c *conn) error {
+	if n := c.host.Size(); n != m.size {
+		return fmt.Errorf("the image has %d bytes, expected %d", n, m.size)
+	}
+	if err := m.cfg.Verify(ctx, &Candidate{c}); err != nil {
+		return err
+	}
+	// What was read came from the host's cache in part. The medium must be there still.
+	return c.probe(time.Now())
+}
+
+// refuse ends a verification. Its reason stays what it was if the medium only went again.
+func (m *Medium) refuse(err error) {
+	n := news{event: evRefused}
+	if err != nil && !absent(err) {
+		n.reason = err.Error()
+	}
+	m.transition(n)
+}
+
+// absent reports whether an error says no more than that nothing is there, or that it went again.
+func absent(err error) bool {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, errClosed),
+		errors.Is(err, errTooMany), errors.Is(err, context.Canceled):
+		return true
+	case isReadOnly(err):
+		return false
+	}
+	return meaningOf(err) != harmless
+}
+
 // reopen opens the image under the deadline.
-func (m *Medium) reopen(ctx context.Context) (*conn, error) {
-	type result struct {
-		h   Host
-		err error
-	}
-	got := make(chan result, 1)
-	m.calls.Add(1)
-	select {
-	case m.slots <- struct{}{}:
-	default:
-		return nil, errDeadline
-	}
-	timer := time.NewTimer(m.cfg.IOTimeout)
-	defer timer.Stop()
-	go func() {
-		h, err := m.cfg.Open()
-		<-m.slots
-		got <- result{h, err}
-	}()
-	giveUp := func(err error) (*conn, error) {
-		m.stuck.Add(1)
-		go func() {
-			r := <-got
-			m.stuck.Add(-1)
-			if r.err == nil {
-				r.h.Close()
-			}
-		}()
-		return nil, err
-	}
-	select {
-	case r := <-got:
-		if r.err != nil {
-			return nil, r.err
+func (m *Medium) reopen(ctx context.Context) (Host, error) {
+	var h Host
+	err := m.aside(ctx, "open", func() error {
+		m.opening.Add(1)
+		defer m.opening.Add(-1)
+		got, err := m.cfg.Open()
+		h = got
+		return err
+	}, func(err error) {
+		if err == nil {
+			h.Close()
 		}
-		if r.h.Size() != m.size {
-			r.h.Close()
-			return nil, fmt.Errorf("the image has %d bytes, expected %d", r.h.Size(), m.size)
-		}
-		return m.newConn(r.h), nil
-	case <-timer.C:
-		return giveUp(fmt.Errorf("open: %w", errDeadline))
-	case <-ctx.Done():
-		return giveUp(ctx.Err())
+	})
+	if err != nil {
+		return nil, err // h may belong to the call still
 	}
+	return h, nil
 }

@@ -1,0 +1,8 @@
+package watch
+
+import "syscall"
+
+const (
+	enomedium = syscall.ENOMEDIUM
+	eremoteio = syscall.EREMOTEIO
+)

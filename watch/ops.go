@@ -1,0 +1,139 @@
+package watch
+
+import (
+	"errors"
+	"time"
+)
+
+// ReadAt reads from the host.
+func (m *Medium) ReadAt(p []byte, off int64) (n int, err error) {
+	v := m.cur.Load()
+	if v.err != nil {
+		return 0, v.err
+	}
+	began := time.Now()
+	if err := v.conn.read(began, p, off); err != nil {
+		return 0, m.outcome(v, began, err)
+	}
+	return len(p), nil
+}
+
+// WriteAt writes to the host. p must not change after a call that failed: one that was given up on may
+// go on reading it.
+func (m *Medium) WriteAt(p []byte, off int64) (n int, err error) {
+	v := m.cur.Load()
+	if err := v.refuses("write"); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	if err := v.conn.write(began, p, off); err != nil {
+		return 0, m.outcome(v, began, err)
+	}
+	return len(p), nil
+}
+
+// Sync makes what was written durable. A failure means that some of it may be lost whatever a later
+// Sync says, as hosts report such a loss once only; so it ends the generation, and what is unsynced is
+// written again when the medium is verified.
+func (m *Medium) Sync() error {
+	v := m.cur.Load()
+	if err := v.refuses("sync"); err != nil {
+		return err
+	}
+	began := time.Now()
+	err := v.conn.sync(began)
+	if err != nil && !isReadOnly(err) && !errors.Is(err, errClosed) {
+		return m.lose(v, err)
+	}
+	return m.outcome(v, began, err)
+}
+
+// ZeroAt makes a range read as zeros.
+func (m *Medium) ZeroAt(off, n int64) error {
+	v := m.cur.Load()
+	if err := v.refuses("zero"); err != nil {
+		return err
+	}
+	began := time.Now()
+	return m.outcome(v, began, v.conn.zero(began, off, n))
+}
+
+// DiscardAt gives back the storage of a range.
+func (m *Medium) DiscardAt(off, n int64) error {
+	v := m.cur.Load()
+	if err := v.refuses("discard"); err != nil {
+		return err
+	}
+	began := time.Now()
+	return m.outcome(v, began, v.conn.discard(began, off, n))
+}
+
+// refuses says why a change is not even tried, or returns nil.
+func (v *view) refuses(op string) error {
+	if v.err != nil {
+		return v.err
+	}
+	if v.ReadOnly {
+		return readOnlyError{op}
+	}
+	return nil
+}
+
+// outcome reports a failure that means that the medium is gone, and returns what the caller gets. Where
+// the failure may mean that or not, it makes one probe, within the deadline of the call that failed.
+func (m *Medium) outcome(v *view, began time.Time, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, errClosed) {
+		return m.gone(err)
+	}
+	switch meaningOf(err) {
+	case lost:
+		return m.lose(v, err)
+	case harmless:
+		m.meter.errors.Add(1)
+		return err
+	}
+	switch perr := v.conn.probe(began); {
+	case perr == nil || meaningOf(perr) == harmless && !errors.Is(perr, errClosed):
+		m.meter.errors.Add(1)
+		m.survived(v, err)
+		return err
+	case errors.Is(perr, errDeadline):
+		return m.lose(v, perr)
+	}
+	return m.lose(v, err)
+}
+
+// lose reports that the medium of v is gone, and returns what the caller gets.
+func (m *Medium) lose(v *view, err error) error {
+	m.meter.errors.Add(1)
+	n := news{event: evFailed, generation: v.Generation, reason: err.Error()}
+	if errors.Is(err, errDeadline) {
+		n.event = evDeadline
+	}
+	m.transition(n)
+	return m.gone(err)
+}
+
+// gone is what a call returns that the medium's going ended, even if it is back by now.
+func (m *Medium) gone(err error) error {
+	if now := m.cur.Load(); now.err != nil {
+		return now.err
+	}
+	return &GoneError{Gone, err.Error()}
+}
+
+// survived takes note of a failure that the medium is there in spite of.
+func (m *Medium) survived(v *view, err error) {
+	if isReadOnly(err) {
+		m.amend(v, func(w *view) { w.hostReadOnly, w.ReadOnly = true, true })
+		return
+	}
+	if v.conn.bad.CompareAndSwap(false, true) {
+		m.mu.Lock()
+		m.noticeLocked(notice{from: v.Status, to: v.Status, bad: err})
+		m.mu.Unlock()
+	}
+}
