@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -18,6 +19,7 @@ type mountStatus struct {
 	PID        int               `json:"pid"`
 	State      string            `json:"state"`      // present, gone, verifying, closed
 	Reason     string            `json:"reason"`     // why it is not present; "" when it is
+	Moved      string            `json:"moved"`      // where the image is, if it was renamed since; otherwise ""
 	Since      time.Time         `json:"since"`      // of the state
 	Generation uint64            `json:"generation"` // counts how often the medium has been there
 	ReadOnly   bool              `json:"read_only"`
@@ -26,6 +28,7 @@ type mountStatus struct {
 	Files      int               `json:"unsynced_files"`
 	Calls      int64             `json:"host_calls"`
 	Errors     int64             `json:"host_errors"`
+	Looks      int64             `json:"looks"` // attempts to open the image again
 	Abandoned  int64             `json:"abandoned_calls"` // calls of the host that were given up on and have not ended
 	Detectors  map[string]string `json:"detectors"`       // by name: "" for one that works, otherwise why not
 	Started    time.Time         `json:"started"`
@@ -40,18 +43,32 @@ type control struct {
 	l       net.Listener
 	path    string
 	started time.Time
+	done    chan struct{} // closed by close
+	files   fileCount
 }
 
-// controlTime bounds a conversation on the socket, on either side.
-const controlTime = 5 * time.Second
+const (
+	// controlTime bounds a conversation on the socket, on either side.
+	controlTime = 5 * time.Second
+	// countTime bounds the wait for what only the volume knows.
+	countTime = 200 * time.Millisecond
+	// acceptPause is the wait after a failure to accept, as for want of descriptors.
+	acceptPause = time.Second
+)
 
 func listenControl(s *served) (*control, error) {
 	path := controlPath(s.record.path)
-	l, err := net.Listen("unix", path)
+	name, release, err := socketName(path)
 	if err != nil {
 		return nil, err
 	}
-	c := &control{l, path, time.Now()}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
+	release()
+	if err != nil {
+		return nil, err
+	}
+	l.SetUnlinkOnClose(false) // the name may be one of release's; close knows the right one
+	c := &control{l: l, path: path, started: time.Now(), done: make(chan struct{})}
 	if err := os.Chmod(path, 0o600); err != nil {
 		c.close()
 		return nil, err
@@ -61,6 +78,7 @@ func listenControl(s *served) (*control, error) {
 }
 
 func (c *control) close() {
+	close(c.done)
 	c.l.Close()
 	os.Remove(c.path)
 }
@@ -68,40 +86,83 @@ func (c *control) close() {
 func (c *control) serve(s *served) {
 	for {
 		conn, err := c.l.Accept()
-		if err != nil {
-			if !errors.Is(err, net.ErrClosed) {
-				s.log.Error("control socket", "err", err)
-			}
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		if err != nil {
+			s.log.Error("control socket", "err", err)
+			select {
+			case <-c.done:
+				return
+			case <-time.After(acceptPause):
+				continue
+			}
 		}
 		go func() {
 			defer conn.Close()
 			_ = conn.SetDeadline(time.Now().Add(controlTime))
 			// Who asked may be gone; that is all that can be wrong.
-			_ = json.NewEncoder(conn).Encode(s.status(c.started))
+			_ = json.NewEncoder(conn).Encode(c.status(s))
 		}()
 	}
 }
 
-// status asks nobody but the process itself: it works whatever the medium does.
-func (s *served) status(started time.Time) mountStatus {
+// status asks nobody but the process itself, and waits for nobody: it works whatever the medium does.
+func (c *control) status(s *served) mountStatus {
 	st := s.medium.gate.Status()
 	n := s.medium.gate.Counters()
 	return mountStatus{
 		Image: s.req.image, Dir: s.req.dir, PID: os.Getpid(),
-		State: st.State.String(), Reason: st.Reason, Since: st.Since, Generation: st.Generation,
+		State: st.State.String(), Reason: st.Reason, Since: st.Since, Generation: st.Generation, Moved: st.Moved,
 		ReadOnly: s.volume.ReadOnly(), HostRO: st.ReadOnly,
-		Unsynced: s.medium.log.Unsynced(), Files: len(s.unsavedFiles()),
-		Calls: n.Calls, Errors: n.Errors, Abandoned: n.Stuck,
-		Detectors: s.medium.gate.Detectors(), Started: started,
+		Unsynced: s.medium.log.Spans().Bytes(), Files: c.files.count(func() int { return len(s.unsavedFiles()) }),
+		Calls: n.Calls, Errors: n.Errors, Looks: n.Looks, Abandoned: n.Stuck,
+		Detectors: s.medium.gate.Detectors(), Started: c.started,
 	}
+}
+
+// A fileCount is how many files have unsynced contents, or had when it last could be told: to count them
+// takes locks of the volume, which a call that hangs may hold until its deadline.
+type fileCount struct {
+	mu      sync.Mutex
+	last    int
+	running chan struct{} // closed when the count under way ends; nil when there is none
+}
+
+func (f *fileCount) count(now func() int) int {
+	f.mu.Lock()
+	if f.running == nil {
+		done := make(chan struct{})
+		f.running = done
+		go func() {
+			n := now()
+			f.mu.Lock()
+			f.last, f.running = n, nil
+			f.mu.Unlock()
+			close(done)
+		}()
+	}
+	done := f.running
+	f.mu.Unlock()
+	select {
+	case <-done:
+	case <-time.After(countTime):
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.last
 }
 
 // askStatus asks a mount about itself.
 func askStatus(record *recordView) (*mountStatus, error) {
-	conn, err := net.DialTimeout("unix", controlPath(record.f.Name()), controlTime)
+	name, release, err := socketName(controlPath(record.f.Name()))
 	if err != nil {
 		return nil, err
+	}
+	conn, err := net.DialTimeout("unix", name, controlTime)
+	release()
+	if err != nil {
+		return nil, fmt.Errorf("its serving process does not listen: %w", err)
 	}
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(controlTime))

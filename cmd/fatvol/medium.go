@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"fatvol/image"
 	"fatvol/image/device"
@@ -17,26 +18,24 @@ import (
 type medium struct {
 	gate *watch.Medium
 	log  *replay.Log
+	// open is set once the volume is: before that, what comes back cannot be compared with it.
+	open atomic.Bool
 }
 
 // openImage opens the image with the gate and the log under its volume.
 func (s *served) openImage() (err error) {
 	opt := s.cfg.image
 	s.image, err = image.OpenThrough(s.req.image, opt, func(h *device.Host) device.Device {
-		// The image comes back as it was opened: what could be written to then must be so again.
+		// The image comes back as it was opened. Where the host then takes no writes, it can at least
+		// be read.
 		again := opt
-		again.ReadOnly, again.NoFallback = !h.Writable(), true
+		again.ReadOnly, again.NoFallback = !h.Writable(), false
 		s.medium.gate = watch.New(h, watch.Config{
 			Path:      s.req.image,
 			IOTimeout: s.cfg.medium.ioTimeout,
-			Open: func() (watch.Host, error) {
-				h, _, err := image.OpenHost(s.req.image, again)
-				if err != nil {
-					return nil, err
-				}
-				return h, nil
-			},
+			Open:      func() (watch.Host, error) { return s.reopen(again) },
 			Verify:    s.verify,
+			Leaving:   s.leaving,
 			Never:     s.cfg.medium.never,
 			Changed:   s.mediumChanged,
 			Detectors: detectors(),
@@ -51,16 +50,51 @@ func (s *served) openImage() (err error) {
 	return err
 }
 
+// errStuck is the reason not to take up an image that a call of ours may still write to.
+var errStuck = errors.New("the host has not ended a call that was given up on, and which may still write to the image")
+
+// reopen opens the image anew. A call that was given up on keeps the image open, and locked, until the
+// host ends it, and would overwrite what is written after the return. So the lock that refuses us our own
+// image is right, and only its reason is to be told; where there are no locks, the call is what is looked
+// for.
+func (s *served) reopen(opt image.OpenOptions) (watch.Host, error) {
+	stuck := s.medium.gate.Counters().Stuck > 0
+	h, notes, err := image.OpenHost(s.req.image, opt)
+	switch {
+	case stuck && errors.Is(err, image.ErrLocked):
+		return nil, errStuck
+	case err != nil:
+		return nil, err
+	case stuck && h.Writable() && len(notes) > 0: // that there are no locks
+		h.Close()
+		return nil, errStuck
+	}
+	return h, nil
+}
+
+// leaving writes what is held back, before the host is unmounted.
+func (s *served) leaving(context.Context) error {
+	if !s.medium.open.Load() {
+		return nil
+	}
+	return s.volume.Sync()
+}
+
 // closeMedium lets go of the medium. What the log holds is still there.
 func (s *served) closeMedium() {
 	if s.medium.log != nil {
 		s.medium.log.Close()
-		s.medium.gate.Close()
+		if err := s.medium.gate.Close(); err != nil {
+			s.log.Warn("the image", "image", s.req.image, "err", err)
+		}
 	}
 }
 
 // verify looks whether what came back is what went, and writes what it lacks.
 func (s *served) verify(ctx context.Context, dev *watch.Candidate) error {
+	if !s.medium.open.Load() {
+		return errors.New("it went while it was being mounted")
+	}
 	if err := s.sameVolume(dev); err != nil {
 		return err
 	}
@@ -134,9 +168,9 @@ func serialText(n uint32) string { return fmt.Sprintf("%04X-%04X", n>>16, n&0xff
 
 // mediumChanged is told of each state of the medium.
 func (s *served) mediumChanged(st watch.Status) {
-	if st.State == watch.Gone && s.server != nil {
+	if server := s.live.Load(); server != nil && st.State == watch.Gone {
 		// The kernel must not go on serving what it remembers.
-		s.server.InvalidateAll()
+		server.InvalidateAll()
 	}
 }
 

@@ -42,6 +42,7 @@ type recordMounted struct {
 type recordEnd struct {
 	Code  int       `json:"code"`            // exit code
 	Error string    `json:"error,omitempty"` // what went wrong, empty for nothing
+	Kept  string    `json:"kept,omitempty"`  // the replay file with what is not on the medium
 	Ended time.Time `json:"ended"`
 }
 
@@ -102,9 +103,10 @@ func (r *record) mounted(device string) error { return r.add(recordMounted{devic
 
 // finish notes how the mount ended and takes the record's name away. Who waits has it open, and
 // reads the end as soon as the lock falls, at the end of this process.
-func (r *record) finish(code int, message string) {
+func (r *record) finish(end recordEnd) {
+	end.Ended = time.Now()
 	// Nobody is left to tell about an error here.
-	_ = r.add(recordEnd{code, message, time.Now()})
+	_ = r.add(end)
 	os.Remove(r.path)
 }
 

@@ -33,9 +33,9 @@ func recordProcess(dir string) int {
 	how, _ := bufio.NewReader(os.Stdin).ReadString('\n')
 	switch strings.TrimSpace(how) {
 	case "finish":
-		r.finish(exitOK, "")
+		r.finish(recordEnd{Code: exitOK})
 	case "fail":
-		r.finish(exitFailed, "disk on fire")
+		r.finish(recordEnd{Code: exitFailed, Error: "disk on fire"})
 	case "panic":
 		panic("lost my way")
 	}

@@ -43,7 +43,8 @@ func createRuntimeDir() (string, error) {
 			err = checkOwner(dir, uid)
 		}
 		if err == nil && unix.Access(dir, unix.W_OK) == nil {
-			return dir, nil
+			// Whatever its mode was: what is in there is nobody else's business.
+			return dir, os.Chmod(dir, 0o700)
 		}
 		if err == nil {
 			err = fmt.Errorf("%s: not writable", dir)
@@ -122,6 +123,7 @@ func removeStaleRecords(dir string) {
 		}
 		if !v.alive() && !there[v.Device] {
 			os.Remove(path)
+			os.Remove(controlPath(path))
 		}
 		v.close()
 	}

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"fatvol/fs"
 	"fatvol/image"
 	"fatvol/image/fat"
+	"fatvol/watch"
 )
 
 // logFlush bounds how long the end of the process waits for the system's logger.
@@ -28,9 +30,10 @@ type served struct {
 	serial  uint32 // of the volume
 	label   string
 	server  *fs.Server
-	record  *record  // nil where none could be written
-	control *control // nil without a record
-	noLog   error    // why there is no logger in the background
+	live    atomic.Pointer[fs.Server] // server, for those who may ask before it is there
+	record  *record                   // nil where none could be written
+	control *control                  // nil without a record
+	noLog   error                     // why there is no logger in the background
 }
 
 // serve mounts the volume, tells whoever waits that it is ready, serves it until it has been
@@ -101,6 +104,7 @@ func (s *served) open() (err error) {
 		return err
 	}
 	s.label, _ = s.volume.Label() // only to name what could not be saved
+	s.medium.open.Store(true)
 	return nil
 }
 
@@ -118,6 +122,10 @@ func (s *served) mount() (err error) {
 			s.record.remove()
 		}
 		return errors.Join(err, s.close())
+	}
+	s.live.Store(s.server)
+	if s.medium.gate.Status().State != watch.Present {
+		s.server.InvalidateAll() // it went in between, when nobody could be told
 	}
 	if s.record != nil {
 		if s.control, err = listenControl(s); err != nil {
@@ -155,18 +163,21 @@ func (s *served) run(signals *signalWatch, ready *readyPipe) error {
 	close(gone)
 	notifySupervisor("STOPPING=1")
 	err := s.close()
-	code, message := exitOK, ""
+	end := recordEnd{Code: exitOK}
 	if err != nil {
-		code, message = exitFailed, err.Error()
-		s.log.Error("the volume is not complete", "dir", s.req.dir, "err", err)
+		end.Code, end.Error = exitFailed, err.Error()
+		if kept, ok := errors.AsType[*keptError](err); ok {
+			end.Kept = kept.path
+		}
+		s.log.Error("unmounted, and the image is not complete", "dir", s.req.dir, "err", err)
 	} else {
 		s.log.Info("unmounted", "dir", s.req.dir)
 	}
 	if s.record != nil {
-		s.record.finish(code, message)
+		s.record.finish(end)
 	}
 	if err != nil {
-		return failf(code, "mount %s: unmounted, but the image is not complete: %w", s.req.image, err)
+		return failf(end.Code, "mount %s: unmounted, but the image is not complete: %w", s.req.image, err)
 	}
 	return nil
 }
@@ -182,7 +193,7 @@ func (s *served) close() error {
 	if err == nil {
 		return nil
 	}
-	return s.finishUnsaved(err)
+	return s.closeWithout(err)
 }
 
 // panicked is what errors=panic comes to: nobody may go on with the volume.

@@ -5,13 +5,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os/signal"
+	"slices"
 	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/moby/sys/mountinfo"
 	"github.com/spf13/cobra"
+
+	"fatvol/watch"
 )
 
 func statusCommand() *cobra.Command {
@@ -49,6 +53,9 @@ func statusCommand() *cobra.Command {
 	return cmd
 }
 
+// unknownState stands for the state of a mount that cannot be asked.
+const unknownState = "unknown"
+
 // collectStatus asks the mount on dir, or all mounts.
 func collectStatus(dir string) ([]*mountStatus, error) {
 	var mounts []*mountinfo.Info
@@ -75,7 +82,7 @@ func collectStatus(dir string) ([]*mountStatus, error) {
 			if dir != "" {
 				return nil, failf(exitFailed, "status %s: %w", dir, err)
 			}
-			st = &mountStatus{Image: m.Source, Dir: m.Mountpoint, State: "unknown", Reason: err.Error()}
+			st = &mountStatus{Image: m.Source, Dir: m.Mountpoint, State: unknownState, Reason: err.Error()}
 		}
 		all = append(all, st)
 	}
@@ -102,6 +109,12 @@ func showOnce(out io.Writer, dir string, show func(io.Writer, []*mountStatus) er
 	return withCode(exitSystem, show(out, all))
 }
 
+// stillMounted reports whether there is a mount on dir.
+func stillMounted(dir string) bool {
+	m, err := findMount(dir)
+	return err == nil && m != nil
+}
+
 // watchInterval is how often a watched status is asked for.
 const watchInterval = 200 * time.Millisecond
 
@@ -109,6 +122,9 @@ func watchStatus(ctx context.Context, out io.Writer, dir string, show func(io.Wr
 	last := ""
 	for {
 		all, err := collectStatus(dir)
+		if err != nil && last != "" && !stillMounted(dir) {
+			return nil // that is the end of what was to be seen
+		}
 		if err != nil {
 			return err
 		}
@@ -149,28 +165,73 @@ func showStatus(out io.Writer, all []*mountStatus) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "MOUNTED ON\tSTATE\tSINCE\tUNSYNCED\tIMAGE")
 	for _, st := range all {
-		since := "-"
-		if !st.Since.IsZero() {
-			since = st.Since.Local().Format(time.DateTime)
-		}
-		unsynced := "none"
-		if st.Unsynced > 0 {
-			unsynced = fmt.Sprintf("%s in %d files", byteCount(st.Unsynced), st.Files)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", st.Dir, st.State, since, unsynced, st.Image)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", st.Dir, stateText(st), sinceText(st), unsyncedText(st), st.Image)
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
 	for _, st := range all {
-		if st.Reason != "" {
-			fmt.Fprintf(out, "%s: %s\n", st.Dir, st.Reason)
-		}
-		for name, why := range st.Detectors {
-			if why != "" {
-				fmt.Fprintf(out, "%s: the detector %s does not work here: %s\n", st.Dir, name, why)
+		for _, note := range statusNotes(st) {
+			if _, err := fmt.Fprintf(out, "%s: %s\n", st.Dir, note); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+func stateText(st *mountStatus) string {
+	switch {
+	case st.State == watch.Present.String() && st.HostRO:
+		return st.State + ", read-only"
+	case st.State == watch.Present.String() && st.Generation > 1:
+		return st.State + " again"
+	}
+	return st.State
+}
+
+func sinceText(st *mountStatus) string {
+	if st.Since.IsZero() {
+		return "-"
+	}
+	return st.Since.Local().Format(time.DateTime)
+}
+
+func unsyncedText(st *mountStatus) string {
+	switch {
+	case st.State == unknownState:
+		return "-"
+	case st.Unsynced == 0:
+		return "none"
+	case st.Files == 1:
+		return byteCount(st.Unsynced) + " in 1 file"
+	case st.Files > 1:
+		return fmt.Sprintf("%s in %d files", byteCount(st.Unsynced), st.Files)
+	}
+	return byteCount(st.Unsynced) // of names, sizes and times
+}
+
+// statusNotes are what does not fit into the table.
+func statusNotes(st *mountStatus) (notes []string) {
+	if st.Reason != "" {
+		notes = append(notes, st.Reason)
+	}
+	if st.State == watch.Gone.String() || st.State == watch.Verifying.String() {
+		notes = append(notes, "everything fails until it is back; what is unsynced is kept, and written then")
+	}
+	if st.State == watch.Present.String() && st.HostRO {
+		notes = append(notes, "the host is read-only: writes fail until it is not")
+	}
+	if st.Moved != "" {
+		notes = append(notes, "the image was renamed to "+st.Moved)
+	}
+	if st.Abandoned > 0 {
+		notes = append(notes, fmt.Sprintf("%d calls of the host were given up on and have not ended", st.Abandoned))
+	}
+	for _, name := range slices.Sorted(maps.Keys(st.Detectors)) {
+		if why := st.Detectors[name]; why != "" {
+			notes = append(notes, fmt.Sprintf("the detector %s does not work here: %s", name, why))
+		}
+	}
+	return notes
 }

@@ -119,7 +119,7 @@ func awaitEnd(ctx context.Context, errOut io.Writer, dir string, record *recordV
 	case !ok:
 		return deadServerError(dir, record)
 	case end.Code != exitOK:
-		return failf(end.Code, "umount %s: unmounted, but %s is not complete: %s: run fsck.fat on it", dir, record.Image, end.Error)
+		return failf(end.Code, "umount %s: unmounted, but %s is not complete: %s", dir, record.Image, end.Error)
 	}
 	return nil
 }
@@ -159,6 +159,7 @@ func deadServerError(dir string, record *recordView) error {
 		lastWords = "it was killed"
 	}
 	os.Remove(record.f.Name()) // it has been read out; a failure leaves it to the next mount
+	os.Remove(controlPath(record.f.Name()))
 	return failf(exitFailed, "umount %s: unmounted, but the process that served it (PID %d) died before: %s: run fsck.fat on %s",
 		dir, record.PID, lastWords, record.Image)
 }

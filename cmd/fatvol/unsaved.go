@@ -5,13 +5,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"fatvol/image/device"
 	"fatvol/image/replay"
+	"fatvol/watch"
 )
 
 // replaySuffix is how the names of files with unsaved changes end.
@@ -68,12 +67,16 @@ func (s *served) saveUnsaved() (string, error) {
 // unsavedFiles are the files with bytes that may not have reached the medium.
 func (s *served) unsavedFiles() []replay.File {
 	var files []replay.File
+	spans := s.medium.log.Spans()
+	if len(spans) == 0 {
+		return nil
+	}
 	for _, f := range s.volume.Located() {
 		r := replay.File{Path: f.Path, Size: f.Size}
 		unsynced := false
 		for _, p := range f.Pieces {
 			off := s.image.Partition.Start + p.Off
-			unsynced = unsynced || s.medium.log.Covers(off, p.N)
+			unsynced = unsynced || spans.Meet(off, p.N)
 			r.Pieces = append(r.Pieces, replay.Piece{Off: off, N: p.N})
 		}
 		if unsynced {
@@ -83,73 +86,55 @@ func (s *served) unsavedFiles() []replay.File {
 	return files
 }
 
-// savedFor finds the replay files for the volume that is being mounted, the oldest first.
-func (s *served) savedFor() (paths []string, err error) {
-	dir, err := stateDir()
-	if err != nil {
-		return nil, nil // then there can be none
-	}
-	// The serial is hexadecimal: no character of a pattern.
-	names, _ := filepath.Glob(filepath.Join(dir, serialText(s.serial)+"-*"+replaySuffix))
-	if len(names) == 0 {
-		return nil, nil
-	}
-	return names, checkOwner(dir, os.Geteuid())
+// A keptError says that a mount ended with changes that are not on the medium, and where they are.
+type keptError struct {
+	text string
+	path string // of the replay file; "" if even that could not be written
+	err  error
 }
 
-// applySaved writes what earlier mounts of the volume could not write.
-func (s *served) applySaved() error {
-	if s.cfg.medium.replay == replayIgnore || s.serial == 0 {
-		return nil
+func (e *keptError) Error() string { return e.text }
+func (e *keptError) Unwrap() error { return e.err }
+
+// closeWithout ends a mount whose volume could not be closed for the given reason, because the medium is
+// gone or fails: everything that was acknowledged goes to a replay file. The error says so, and what was
+// lost where even that failed. It asks a medium that is gone for nothing.
+func (s *served) closeWithout(cause error) error {
+	why := cause.Error()
+	if st := s.medium.gate.Status(); st.State != watch.Present {
+		why = "the medium is gone (" + st.Reason + ")"
+		// Should it come back now, that is the next mount's business.
+		_ = s.medium.gate.Close()
+	} else if errors.Is(cause, unix.EROFS) {
+		why = "the medium is read-only"
 	}
-	paths, err := s.savedFor()
+	s.medium.log.Detach()
+	lost := s.volume.Close() // what is left in memory goes to the log
+	bytes := s.medium.log.Spans().Bytes()
+	if bytes == 0 && lost == nil {
+		return nil // everything had reached the medium before it went
+	}
+	path, err := s.saveUnsaved()
 	if err != nil {
-		return err
+		return &keptError{fmt.Sprintf("%s: %s of changes %s are LOST: %v", why, byteCount(bytes), s.whatUnsaved(), err), "", cause}
 	}
-	for _, path := range paths {
-		info, err := replay.LoadInfo(path)
-		if err != nil {
-			complain("mount %s: WARNING: %v", s.req.image, err)
-			continue
-		}
-		if info.Offset != s.image.Partition.Start || info.Size != s.medium.log.Size() {
-			continue // another copy of the volume
-		}
-		if err := s.applyOne(path, info); err != nil {
-			return err
-		}
+	text := fmt.Sprintf("%s: %s of changes %s are kept in %s, and the next mount of the volume writes them", why, byteCount(bytes), s.whatUnsaved(), path)
+	if lost != nil {
+		text += fmt.Sprintf("; some changes of names and sizes are LOST: %v", lost)
 	}
-	return nil
+	return &keptError{text, path, cause}
 }
 
-func (s *served) applyOne(path string, info *replay.Info) error {
-	what := fmt.Sprintf("%s of unsaved changes from %s in %s", byteCount(info.Bytes), info.Saved.Local().Format(time.DateTime), path)
-	switch {
-	case s.cfg.medium.replay == replayAsk:
-		return fmt.Errorf("there are %s: 'fatvol replay apply %s' writes them, 'fatvol replay discard %s' forgets them, -o replay=ignore mounts without them", what, path, path)
-	case s.image.ReadOnly():
-		return fmt.Errorf("there are %s, and the mount is read-only: mount it for writing once, or with -o replay=ignore", what)
+// whatUnsaved says in what there are unsaved changes.
+func (s *served) whatUnsaved() string {
+	switch n := len(s.unsavedFiles()); n {
+	case 0:
+		return "of names, sizes and times"
+	case 1:
+		return "in 1 file"
+	default:
+		return fmt.Sprintf("in %d files", n)
 	}
-	saved, err := replay.Load(path)
-	if err != nil {
-		return err
-	}
-	if err := applyTo(s.medium.log, saved); err != nil {
-		return fmt.Errorf("there are %s, which cannot be written: %w: 'fatvol replay extract %s DIR' gets files out of them, 'fatvol replay discard %s' forgets them, -o replay=ignore mounts without them", what, err, path, path)
-	}
-	if err := os.Remove(path); err != nil {
-		return err
-	}
-	s.log.Info("unsaved changes of an earlier mount were written", "bytes", info.Bytes, "files", len(info.Files), "saved", info.Saved)
-	return nil
-}
-
-// applyTo verifies a volume and writes what a replay file holds for it.
-func applyTo(dev device.Device, saved *replay.Saved) error {
-	if err := saved.Verify(dev); err != nil {
-		return err
-	}
-	return saved.Apply(dev)
 }
 
 // byteCount is a number of bytes for people.
@@ -161,30 +146,4 @@ func byteCount(n int64) string {
 		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
 	}
 	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-}
-
-// finishUnsaved ends a mount whose medium is gone: everything that was acknowledged goes to a replay
-// file. The error says so, and what was lost where even that failed.
-func (s *served) finishUnsaved(cause error) error {
-	s.medium.log.Detach()
-	lost := s.volume.Close()
-	files := len(s.unsavedFiles())
-	if s.medium.log.Unsynced() == 0 && lost == nil {
-		return nil // everything had reached the medium before it went
-	}
-	path, err := s.saveUnsaved()
-	var says []string
-	if err != nil {
-		says = append(says, fmt.Sprintf("%s of changes are LOST: %v", byteCount(s.medium.log.Unsynced()), err))
-	} else {
-		says = append(says, fmt.Sprintf("%s of changes in %d files are not on the medium; they are kept in %s and will be written when the volume is mounted again",
-			byteCount(s.medium.log.Unsynced()), files, path))
-	}
-	if lost != nil {
-		says = append(says, fmt.Sprintf("some changes of names and sizes are lost: %v", lost))
-	}
-	if errors.Is(cause, unix.EROFS) {
-		says = append(says, "the medium is read-only")
-	}
-	return errors.New(strings.Join(says, "; "))
 }
