@@ -3,6 +3,7 @@ package watch
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -195,7 +196,9 @@ func (c *conn) work(j *job) {
 // do makes one call.
 func (c *conn) do(j *job) {
 	if j.state.Load() == running {
-		j.err = j.fn()
+		if j.err = j.fn(); errors.Is(j.err, fs.ErrClosed) {
+			j.err = errClosed // by close, between the start of the call and its arrival
+		}
 	}
 	c.progress.Store(int64(time.Since(c.base)))
 	<-c.slots
