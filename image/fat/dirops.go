@@ -302,8 +302,8 @@ func (v *Volume) growDir(n *Node, slots int32) error {
 	v.tab.link(r, n.chain.last(), true, true)
 	n.chain.append(r.extents)
 	n.chain.mu.Unlock()
-	data := make([]byte, min(len(d.data)+v.geo.ClusterSize, maxSlots*slotSize))
-	copy(data, d.data)
+	size := min(len(d.data)+v.geo.ClusterSize, maxSlots*slotSize)
+	data := append(d.data, make([]byte, size-len(d.data))...)
 	device.Keep(v.dev, v.clusterOffset(r.first()), data[len(d.data):])
 	v.dirBytes += int64(len(data) - len(d.data))
 	d.data = data

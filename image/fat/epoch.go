@@ -62,12 +62,20 @@ func (p *plan) add(ph phase, off int64, data []byte) {
 func coalesce(ws []write) []write {
 	sort.SliceStable(ws, func(a, b int) bool { return ws[a].off < ws[b].off })
 	out := ws[:0]
-	for _, w := range ws {
-		if k := len(out) - 1; k >= 0 && out[k].off+int64(len(out[k].data)) == w.off {
-			out[k].data = append(out[k].data[:len(out[k].data):len(out[k].data)], w.data...)
-			continue
+	for len(ws) > 0 {
+		n, size := 1, len(ws[0].data)
+		for n < len(ws) && ws[n].off == ws[0].off+int64(size) {
+			size += len(ws[n].data)
+			n++
 		}
-		out = append(out, w)
+		w := ws[0]
+		if n > 1 {
+			w.data = make([]byte, 0, size)
+			for _, part := range ws[:n] {
+				w.data = append(w.data, part.data...)
+			}
+		}
+		out, ws = append(out, w), ws[n:]
 	}
 	return out
 }
