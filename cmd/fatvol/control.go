@@ -28,7 +28,7 @@ type mountStatus struct {
 	Files      int               `json:"unsynced_files"`
 	Calls      int64             `json:"host_calls"`
 	Errors     int64             `json:"host_errors"`
-	Looks      int64             `json:"looks"` // attempts to open the image again
+	Looks      int64             `json:"looks"`           // attempts to open the image again
 	Abandoned  int64             `json:"abandoned_calls"` // calls of the host that were given up on and have not ended
 	Detectors  map[string]string `json:"detectors"`       // by name: "" for one that works, otherwise why not
 	Started    time.Time         `json:"started"`

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fatvol/image/fat"
 	"fatvol/image/replay"
 	"fatvol/watch"
 )
@@ -110,6 +111,9 @@ func (s *served) closeWithout(cause error) error {
 	}
 	s.medium.log.Detach()
 	lost := s.volume.Close() // what is left in memory goes to the log
+	if errors.Is(lost, fat.ErrNotClean) {
+		lost = nil // nothing is
+	}
 	bytes := s.medium.log.Spans().Bytes()
 	if bytes == 0 && lost == nil {
 		return nil // everything had reached the medium before it went

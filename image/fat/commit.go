@@ -285,7 +285,7 @@ func (t *table) cleanAtom() ([]byte, error) {
 
 // putInfo writes the FSInfo sector of a settled volume where it changed.
 func (v *Volume) putInfo() error {
-	if v.geo.FSInfo == 0 || !v.settled() {
+	if v.info == nil || !v.settled() {
 		return nil
 	}
 	info := FSInfo{Free: FSInfoUnknown, Next: FSInfoUnknown}
@@ -300,15 +300,9 @@ func (v *Volume) putInfo() error {
 	if !v.flagged && !v.infoStale || info.Free == FSInfoUnknown && !v.flagged {
 		return nil
 	}
-	sector := make([]byte, atom)
-	if _, err := v.dev.ReadAt(sector, v.geo.FSInfo); err != nil {
-		return fmt.Errorf("read FSInfo: %w", err)
-	}
-	if _, err := ParseFSInfo(sector, v.geo.Clusters); err != nil {
-		return nil // said at Open; a sector that is not FSInfo is not ours to write
-	}
-	info.Put(sector)
-	if err := v.write(sector, v.geo.FSInfo); err != nil {
+	// It is written from memory: the medium may be gone for good, and what it lacks be kept elsewhere.
+	info.Put(v.info)
+	if err := v.write(v.info, v.geo.FSInfo); err != nil {
 		return fmt.Errorf("write FSInfo: %w", err)
 	}
 	v.infoStale = false

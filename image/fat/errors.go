@@ -14,6 +14,9 @@ var (
 	ErrExist = iofs.ErrExist
 	// ErrClosed is returned by every call after Volume.Close.
 	ErrClosed = iofs.ErrClosed
+	// ErrNotClean is returned by Close when all changes were written, and the volume could not be
+	// marked as cleanly unmounted.
+	ErrNotClean = errors.New("the volume could not be marked clean")
 	// ErrNotDir is returned when a directory is needed and the node is a file.
 	ErrNotDir = errors.New("not a directory")
 	// ErrIsDir is returned when a file is needed and the node is a directory.

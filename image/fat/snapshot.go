@@ -446,7 +446,7 @@ func (v *Volume) readState(dev device.Device) error {
 	if !clean {
 		v.opt.Log.Warn("volume was not unmounted properly; some data may be damaged, check it with fsck.fat")
 	}
-	v.infoStale = v.geo.FSInfo != 0
+	v.infoStale, v.info = v.geo.FSInfo != 0, nil
 	if v.geo.FSInfo == 0 {
 		return nil
 	}
@@ -460,6 +460,7 @@ func (v *Volume) readState(dev device.Device) error {
 		v.opt.Log.Warn("FSInfo sector is not valid; free space will be counted", "error", err)
 		return nil
 	}
+	v.info = sector
 	if info.Next != FSInfoUnknown {
 		v.tab.hint = Cluster(info.Next)
 	}

@@ -64,6 +64,7 @@ type Volume struct {
 	flagged    bool             // the volume is marked dirty on the medium
 	keepDirty  bool             // it was so when it was opened, and stays so
 	infoStale  bool             // the FSInfo sector is not what it should be
+	info       []byte           // the FSInfo sector; nil where there is none, or none that is ours to write
 	failures   errseq           // of background commits
 	failing    atomic.Bool      // the last background commit failed
 
@@ -246,7 +247,7 @@ func (v *Volume) finalize() error {
 		return err
 	}
 	if err := v.markClean(); err != nil {
-		return fmt.Errorf("mark it clean: %w", err)
+		return fmt.Errorf("%w: %w", ErrNotClean, err)
 	}
 	return nil
 }
