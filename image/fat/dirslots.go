@@ -218,9 +218,11 @@ func (v *Volume) putBack(n *Node, key string, old removedName, e dirent) (int32,
 	return old.slot, ph, nil
 }
 
-// shortTaken reports whether an entry in memory, or one that the open epoch removed, has the alias.
+// shortTaken reports whether an entry in memory, or one that the open epoch removed, has the alias. A
+// chance meeting of two hashes counts as well: it costs another alias, to look closer would cost more.
 func (d *dir) shortTaken(v *Volume, short [11]byte) bool {
-	return d.goneShort[short] || d.find(v, v.shortKey(short)) >= 0
+	_, taken := d.index[hashKey(v, v.shortKey(short))]
+	return taken || d.goneShort[short]
 }
 
 // remove takes the entry at slot i out of directory n in phase ph. An entry that the open epoch
