@@ -35,11 +35,11 @@ test: deps lint unit race integration
 
 # Packages on their own.
 unit:
-	$(GO) test -timeout 20m $(TESTFLAGS) ./cmd/... ./fs/... ./image/...
+	$(GO) test -timeout 20m $(TESTFLAGS) ./cmd/... ./fs/... ./image/... ./watch/...
 
 # The same under the race detector; long tests are shortened, they have run already.
 race:
-	$(GO) test -race -short -timeout 20m $(TESTFLAGS) ./cmd/... ./fs/... ./image/...
+	$(GO) test -race -short -timeout 20m $(TESTFLAGS) ./cmd/... ./fs/... ./image/... ./watch/...
 
 # The built program on real mounts, with real tools.
 integration: deps
@@ -59,7 +59,7 @@ fuzz:
 
 # Form, suspicious constructs, and that every platform compiles.
 lint:
-	@unformatted=$$(gofmt -l cmd fs image integration); \
+	@unformatted=$$(gofmt -l cmd fs image integration watch); \
 	if [ -n "$$unformatted" ]; then echo "gofmt -w is needed on:"; echo "$$unformatted"; exit 1; fi
 	@set -e; for p in $(PLATFORMS); do \
 		echo "go vet for $$p"; \
