@@ -12,29 +12,31 @@ import (
 //   - Only the listed spelling is cached, the one that ReadDir gives. Others are looked up anew
 //     each time, so they follow whatever happens to the file.
 //   - What is removed or renamed by its listed spelling, the kernel itself forgets.
+//   - A directory has a single dentry, which takes on whatever spelling was looked up last.
 //
-// What is left is a name that is removed, renamed or replaced by another spelling while the kernel
-// holds the listed one (directories have a single dentry that takes on the last spelling, so for
-// them there is nothing to do). A request that changes a directory comes with that directory's
-// inode locked, and FUSE_NOTIFY_INVAL_ENTRY waits for the lock, so the entry cannot be invalidated
-// before the reply. Instead:
+// What is left is a file that is removed, renamed or replaced by another spelling while the kernel
+// holds the listed one. That dentry must be out of use before the reply, or else the kernel would apply
+// it to the next file of such a name, and have another idea of where things are. A request that changes
+// a directory comes with that directory locked, and FUSE_NOTIFY_INVAL_ENTRY waits for the lock. But the
+// epoch can be increased, which takes no lock: that outdates all cached names at once (Linux 6.16), and
+// FUSE_NOTIFY_PRUNE then drops the one that is left over (Linux 6.18).
 //
-//   - When a file goes away that nobody has open, its cached attributes are invalidated, which takes
-//     no lock. Whoever comes by the old dentry then asks for the attributes or opens the file, and
-//     gets ESTALE, upon which the kernel walks the path again, asking us for each name.
-//   - When it lives on, under another name or in open handles, the epoch is increased: that outdates
-//     all cached names at once (Linux 6.16).
-//   - Where there are no epochs, a file that was once looked up by another spelling has no cached
-//     name at all any more, and the entry is invalidated as soon as the reply has unlocked the
-//     directory.
+// Older kernels have it as well as it can be had. A file that was once looked up by another spelling
+// has no cached name at all any more; the entry is invalidated as soon as the reply has unlocked the
+// directory; and in between, whoever comes by the old dentry and asks for attributes or opens the file
+// gets ESTALE, upon which the kernel walks the path again, asking us for each name.
 
 // A link is a name that is about to be changed, and what it leads to.
 type link struct {
-	n      *fat.Node // with a reference; nil where the name is not there
-	listed string    // the spelling that ReadDir gives; "" if the name is that
+	n      *fat.Node   // with a reference; nil where the name is not there
+	listed string      // the spelling that ReadDir gives; "" if the name is that
+	pin    *fat.Handle // keeps what is about to lose its name; see orphan.go
 }
 
 func (l *link) release() {
+	if l.pin != nil {
+		l.pin.Close()
+	}
 	if l.n != nil {
 		l.n.Release(1)
 	}
@@ -48,7 +50,6 @@ func (fs *fileSystem) noteRespelled(dir, n *node) {
 	if n.IsDir() {
 		return
 	}
-	fs.respelled.Store(true)
 	if n.respelled.Swap(true) || fs.epochs {
 		return
 	}
@@ -57,13 +58,8 @@ func (fs *fileSystem) noteRespelled(dir, n *node) {
 	}
 }
 
-// resolve finds out how name is spelled, for an operation that changes it. As long as no file was
-// ever looked up by another spelling, every name in use is the listed one, and the question is
-// spared: the kernel looks up what it changes.
+// resolve finds out what name leads to, and how it is spelled, for an operation that changes it.
 func (fs *fileSystem) resolve(dir *node, name string) (link, error) {
-	if !fs.respelled.Load() && !fs.opt.SysImmutable {
-		return link{}, nil
-	}
 	n, exact, err := fs.vol.Lookup(dir.Node, name)
 	if err != nil {
 		return link{}, err
@@ -71,29 +67,37 @@ func (fs *fileSystem) resolve(dir *node, name string) (link, error) {
 	l := link{n: n}
 	if !exact {
 		if l.listed, _, err = n.Names(); err != nil {
-			n.Release(1)
+			l.release()
 			return link{}, err
 		}
 	}
 	return l, nil
 }
 
-// removed is told when the name l of dir, or what was under it, is gone.
+// removed is told when the file or directory l of dir has lost its name.
 func (fs *fileSystem) removed(dir *node, l *link) {
-	if !l.odd() {
+	if l.n == nil {
 		return
 	}
-	n, known := fs.nodes.get(l.n.ID())
-	if !known {
-		return
-	}
-	n.stale.Store(true) // before opens is asked; see Open
-	if n.opens.Load() > 0 && fs.epochs {
+	id := l.n.ID()
+	switch {
+	case !l.odd():
+		fs.nodes.keepOrphan(l)
+	case fs.prunes:
+		fs.nodes.keepOrphan(l)
 		fs.increaseEpoch()
-		return
+		fs.background.Go(func() { fs.kernel.PruneNotify([]uint64{id}) })
+	case fs.epochs:
+		// The dentry of the listed spelling may keep the kernel's inode for long. The space
+		// should not have to wait for it.
+		fs.increaseEpoch()
+	default:
+		if n, ok := fs.nodes.get(id); ok {
+			n.stale.Store(true)
+		}
+		fs.expireAttr(id)
+		fs.expireEntry(dir.ID(), l.listed)
 	}
-	fs.expireAttr(n.ID())
-	fs.expireEntry(dir.ID(), l.listed)
 }
 
 // moved is told when a file that goes on to exist is no longer under the name l of dir.
@@ -117,7 +121,6 @@ func (fs *fileSystem) arrived(dir *node, name string) {
 			kn.respelled.Store(true)
 		}
 	}
-	fs.respelled.Store(true)
 	fs.outdate(dir, name)
 }
 

@@ -1,8 +1,6 @@
 package fs
 
 import (
-	"syscall"
-
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"fatvol/image/fat"
@@ -44,11 +42,7 @@ func (fs *fileSystem) Mknod(_ <-chan struct{}, in *fuse.MknodIn, name string, ou
 	if !st.Ok() {
 		return st
 	}
-	n, err := fs.vol.Create(dir.Node, name, fs.created(in.Mode, false))
-	if err != nil {
-		return fs.status(err)
-	}
-	return fs.newEntry(dir, n, name, out)
+	return fs.make(fs.vol.Create, dir, name, fs.created(in.Mode, false), out)
 }
 
 func (fs *fileSystem) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
@@ -56,7 +50,17 @@ func (fs *fileSystem) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, name string, ou
 	if !st.Ok() {
 		return st
 	}
-	n, err := fs.vol.Mkdir(dir.Node, name, fs.created(in.Mode, true))
+	return fs.make(fs.vol.Mkdir, dir, name, fs.created(in.Mode, true), out)
+}
+
+// A maker is Volume.Create or Volume.Mkdir.
+type maker func(dir *fat.Node, name string, attr fat.Attributes) (*fat.Node, error)
+
+func (fs *fileSystem) make(do maker, dir *node, name string, attr fat.Attributes, out *fuse.EntryOut) fuse.Status {
+	n, err := do(dir.Node, name, attr)
+	if fs.madeRoom(err) {
+		n, err = do(dir.Node, name, attr)
+	}
 	if err != nil {
 		return fs.status(err)
 	}
@@ -83,6 +87,9 @@ func (fs *fileSystem) remove(in *fuse.InHeader, name string, remove func(*fat.No
 	defer l.release()
 	if st := fs.mutable(&l); !st.Ok() {
 		return st
+	}
+	if err := pinVictim(&l); err != nil {
+		return fs.status(err)
 	}
 	if err := remove(dir.Node, name); err != nil {
 		return fs.status(err)
@@ -118,9 +125,4 @@ func (fs *fileSystem) Symlink(<-chan struct{}, *fuse.InHeader, string, string, *
 
 func (fs *fileSystem) Readlink(<-chan struct{}, *fuse.InHeader) ([]byte, fuse.Status) {
 	return nil, fuse.EINVAL
-}
-
-// Tmpfile: a file without a name has no place on the volume.
-func (fs *fileSystem) Tmpfile(<-chan struct{}, *fuse.CreateIn, *fuse.CreateOut) fuse.Status {
-	return fuse.Status(syscall.EOPNOTSUPP)
 }

@@ -43,29 +43,20 @@ func (fs *fileSystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse
 	return r, fuse.OK
 }
 
-func (fs *fileSystem) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
-	return fs.Writev(cancel, in, [][]byte{data})
-}
-
-// Writev writes what arrives in pieces without putting them together first. What was written before
-// a failure counts, and the failure comes back with the next request.
-func (fs *fileSystem) Writev(_ <-chan struct{}, in *fuse.WriteIn, data [][]byte) (uint32, fuse.Status) {
+// Write writes all of data, or as much as fits; then the failure comes back with the next request.
+func (fs *fileSystem) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
 	w, st := fs.writer(in)
 	if !st.Ok() {
 		return 0, st
 	}
-	off := int64(in.Offset)
-	for _, p := range data {
-		n, err := w.WriteAt(p, off)
-		off += int64(n)
-		if err != nil && off == int64(in.Offset) {
-			return 0, fs.status(err)
-		}
-		if err != nil || n < len(p) {
-			break
-		}
+	n, err := w.WriteAt(data, int64(in.Offset))
+	if n == 0 && fs.madeRoom(err) {
+		n, err = w.WriteAt(data, int64(in.Offset))
 	}
-	return uint32(off - int64(in.Offset)), fuse.OK
+	if n > 0 {
+		return uint32(n), fuse.OK
+	}
+	return 0, fs.status(err)
 }
 
 // writer gives what writes for a request. The kernel appends by itself: it holds the inode's lock and
@@ -100,14 +91,20 @@ func (fs *fileSystem) Fallocate(_ <-chan struct{}, in *fuse.FallocateIn) fuse.St
 	if in.Offset > maxOffset || in.Length > maxOffset {
 		return fuse.Status(syscall.EFBIG)
 	}
-	off, length := int64(in.Offset), int64(in.Length)
+	do := h.n.Allocate
 	switch in.Mode {
 	case 0, fallocKeepSize:
-		return fs.status(h.n.Allocate(off, length, in.Mode&fallocKeepSize != 0))
 	case fallocZeroRange, fallocZeroRange | fallocKeepSize, fallocPunchHole | fallocKeepSize:
-		return fs.status(h.n.Zero(off, length, in.Mode&fallocKeepSize != 0))
+		do = h.n.Zero
+	default:
+		return fuse.Status(syscall.EOPNOTSUPP)
 	}
-	return fuse.Status(syscall.EOPNOTSUPP)
+	off, length, keepSize := int64(in.Offset), int64(in.Length), in.Mode&fallocKeepSize != 0
+	err := do(off, length, keepSize)
+	if fs.madeRoom(err) {
+		err = do(off, length, keepSize)
+	}
+	return fs.status(err)
 }
 
 // maxCopy bounds the time that one request takes. The application asks again for the rest.
@@ -127,7 +124,11 @@ func (fs *fileSystem) CopyFileRange(_ <-chan struct{}, in *fuse.CopyFileRangeIn)
 	if in.OffIn > maxOffset || in.OffOut > maxOffset {
 		return 0, fuse.Status(syscall.EFBIG)
 	}
-	n, err := src.n.CopyTo(dst.n.Node, int64(in.OffIn), int64(in.OffOut), int64(min(in.Len, maxCopy)))
+	from, to, length := int64(in.OffIn), int64(in.OffOut), int64(min(in.Len, maxCopy))
+	n, err := src.n.CopyTo(dst.n.Node, from, to, length)
+	if n == 0 && fs.madeRoom(err) {
+		n, err = src.n.CopyTo(dst.n.Node, from, to, length)
+	}
 	if err != nil && n == 0 {
 		return 0, fs.status(err)
 	}

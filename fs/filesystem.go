@@ -19,6 +19,7 @@ type fileSystem struct {
 
 	// Decided at mount.
 	useEpochs  bool   // if the kernel has them
+	usePrune   bool   // likewise
 	ownChecks  bool   // we check permissions, not the kernel
 	distrust   bool   // somebody may not traverse directories, and only we know
 	serverUID  uint32 // who runs this process
@@ -27,6 +28,7 @@ type fileSystem struct {
 	// Set by Init, before the first request.
 	kernel      *fuse.Server
 	epochs      bool         // the kernel knows FUSE_NOTIFY_INC_EPOCH
+	prunes      bool         // and FUSE_NOTIFY_PRUNE
 	notifyEpoch func() error // sends it
 
 	nodes      nodeTable
@@ -34,9 +36,8 @@ type fileSystem struct {
 	scans      table[*scan]
 	lastHandle atomic.Uint64
 
-	// respelled: some file was looked up by another spelling than the listed one, so that a
-	// name that the kernel uses need not be the listed one.
-	respelled atomic.Bool
+	// closing is held shared while a handle is being closed, so that madeRoom can wait for the end.
+	closing sync.RWMutex
 
 	// background are the notifications under way.
 	background sync.WaitGroup
@@ -49,6 +50,7 @@ func newFileSystem(vol *fat.Volume, opt Options) *fileSystem {
 		vol:        vol,
 		opt:        opt,
 		useEpochs:  true,
+		usePrune:   true,
 		ownChecks:  !opt.kernelChecks(),
 		serverUID:  uint32(os.Geteuid()),
 		generation: uint64(time.Now().Unix()),
@@ -68,12 +70,13 @@ func (fs *fileSystem) SetDebug(bool) {}
 func (fs *fileSystem) Init(s *fuse.Server) {
 	fs.kernel = s
 	fs.epochs = fs.useEpochs && fs.notifyEpoch != nil && s.KernelSettings().SupportsVersion(7, 44)
+	fs.prunes = fs.epochs && fs.usePrune && s.KernelSettings().SupportsNotify(fuse.NOTIFY_PRUNE)
 }
 
 // OnUnmount is called after the last request. The kernel has forgotten everything without saying so.
 func (fs *fileSystem) OnUnmount() {
 	fs.background.Wait()
-	for _, h := range fs.handles.all() {
+	for _, h := range fs.handles.drain() {
 		h.close()
 	}
 	fs.nodes.clear()

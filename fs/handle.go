@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"errors"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -41,14 +42,11 @@ func wants(flags uint32) (want uint32) {
 
 // open makes a handle of n and fills in the reply.
 func (fs *fileSystem) open(n *node, flags uint32, out *fuse.OpenOut) (*handle, fuse.Status) {
-	// Counted before it is opened, whereas removed asks after the name is gone: either it sees
-	// the count, or the engine says here that the file is gone.
-	n.opens.Add(1)
-	fh, err := n.Open()
+	fh, err := fs.openEngine(n)
 	if err != nil {
-		n.opens.Add(-1)
 		return nil, fs.nodeStatus(err)
 	}
+	n.opens.Add(1)
 	h := &handle{Handle: fh, n: n, writable: flags&openAccess != syscall.O_RDONLY}
 	out.Fh = fs.lastHandle.Add(1)
 	// Only what goes through the kernel changes a file, so what it has cached stays good.
@@ -58,6 +56,16 @@ func (fs *fileSystem) open(n *node, flags uint32, out *fuse.OpenOut) (*handle, f
 		out.OpenFlags |= fuse.FOPEN_NOFLUSH
 	}
 	return h, fuse.OK
+}
+
+// openEngine opens n, unless the kernel got here by a name that is gone; see coherence.go.
+func (fs *fileSystem) openEngine(n *node) (*fat.Handle, error) {
+	if n.stale.Load() {
+		if a, err := n.Attr(); err != nil || a.Links == 0 {
+			return nil, errors.Join(err, fat.ErrNotExist)
+		}
+	}
+	return n.Open()
 }
 
 func (fs *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
@@ -90,17 +98,13 @@ func (fs *fileSystem) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, 
 	if !st.Ok() {
 		return st
 	}
-	created, err := fs.vol.Create(dir.Node, name, fs.created(in.Mode, false))
-	if err != nil {
-		return fs.status(err)
-	}
-	if st := fs.newEntry(dir, created, name, &out.EntryOut); !st.Ok() {
+	if st := fs.make(fs.vol.Create, dir, name, fs.created(in.Mode, false), &out.EntryOut); !st.Ok() {
 		return st
 	}
 	n, _ := fs.nodes.get(out.NodeId)
 	h, st := fs.open(n, in.Flags, &out.OpenOut)
 	if !st.Ok() {
-		fs.nodes.forget(out.NodeId, 1)
+		fs.Forget(out.NodeId, 1)
 		return st
 	}
 	fs.handles.put(out.Fh, h)
@@ -137,6 +141,8 @@ func (fs *fileSystem) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 
 // Release is sent when the last descriptor of an open file is closed. Nobody waits for it.
 func (fs *fileSystem) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
+	fs.closing.RLock()
+	defer fs.closing.RUnlock()
 	if h, ok := fs.handles.take(in.Fh); ok {
 		h.close()
 	}

@@ -76,5 +76,3 @@ func (fs *fileSystem) fillEntry(n *node, exact bool, out *fuse.EntryOut) {
 	}
 	out.SetEntryTimeout(timeout)
 }
-
-func (fs *fileSystem) Forget(id, count uint64) { fs.nodes.forget(id, count) }

@@ -13,20 +13,22 @@ import (
 type node struct {
 	*fat.Node
 	lookups uint64       // references that the kernel holds, and we for it; guarded by the table's shard
+	pin     *fat.Handle  // keeps the file when it has lost its name; guarded by the table's shard
 	opens   atomic.Int32 // open handles
 
 	// respelled: its name was looked up by another spelling than the listed one. Where the
 	// kernel knows no epochs, no spelling of it may be cached from then on.
 	respelled atomic.Bool
-	// stale: a name of it was removed through another spelling. Dentries of the listed spelling
-	// may still lead here.
+	// stale: its name was removed through another spelling, and the kernel knows no epochs.
+	// Dentries of the listed spelling may still lead here.
 	stale atomic.Bool
 }
 
 // A nodeTable holds the nodes that the kernel knows. The root is always in it.
 type nodeTable struct {
 	t    table[*node]
-	keep bool // forget nothing: file handles of nfs=nostale_ro outlive the kernel's inodes
+	pins atomic.Int64 // how many nodes have one
+	keep bool         // forget nothing: file handles of nfs=nostale_ro outlive the kernel's inodes
 }
 
 func (nt *nodeTable) get(id uint64) (*node, bool) { return nt.t.get(id) }
@@ -46,10 +48,11 @@ func (nt *nodeTable) remember(n *fat.Node) *node {
 	return kn
 }
 
-// forget takes back count references.
-func (nt *nodeTable) forget(id, count uint64) {
+// forget takes back count references. With the last one of a file without a name it returns the pin,
+// which the caller closes.
+func (nt *nodeTable) forget(id, count uint64) (pin *fat.Handle) {
 	if nt.keep {
-		return
+		return nil
 	}
 	var gone *fat.Node
 	nt.t.update(id, func(kn *node, ok bool) (*node, bool) {
@@ -59,20 +62,23 @@ func (nt *nodeTable) forget(id, count uint64) {
 		count = min(count, kn.lookups)
 		kn.lookups -= count
 		gone = kn.Node
-		return kn, kn.lookups > 0 || id == fuse.FUSE_ROOT_ID
+		if kn.lookups > 0 || id == fuse.FUSE_ROOT_ID {
+			return kn, true
+		}
+		pin = nt.takePin(kn)
+		return kn, false
 	})
 	if gone != nil && count > 0 {
 		gone.Release(int(count))
 	}
+	return pin
 }
 
 // clear gives back everything: the kernel sends no FORGET for what it holds when it unmounts.
 func (nt *nodeTable) clear() {
-	for _, kn := range nt.t.all() {
-		id := kn.ID()
-		if kn, ok := nt.t.take(id); ok && kn.lookups > 0 {
-			kn.Release(int(kn.lookups))
-		}
+	nt.dropPins()
+	for _, kn := range nt.t.drain() {
+		kn.Release(int(kn.lookups))
 	}
 }
 

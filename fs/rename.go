@@ -64,15 +64,25 @@ func (fs *fileSystem) Rename(_ <-chan struct{}, in *fuse.RenameIn, oldName, newN
 		}
 	}
 
-	if err := fs.vol.Rename(oldDir.Node, oldName, newDir.Node, newName, flags); err != nil {
+	if flags != fat.RenameExchange {
+		if err := pinVictim(&to); err != nil {
+			return fs.status(err)
+		}
+	}
+	err = fs.vol.Rename(oldDir.Node, oldName, newDir.Node, newName, flags)
+	if fs.madeRoom(err) {
+		err = fs.vol.Rename(oldDir.Node, oldName, newDir.Node, newName, flags)
+	}
+	if err != nil {
 		return fs.status(err)
 	}
 	fs.moved(oldDir, &from)
 	fs.arrived(newDir, newName)
-	if flags == fat.RenameExchange {
+	switch {
+	case flags == fat.RenameExchange:
 		fs.moved(newDir, &to)
 		fs.arrived(oldDir, oldName)
-	} else {
+	case to.n != from.n:
 		fs.removed(newDir, &to)
 	}
 	return fuse.OK

@@ -90,7 +90,7 @@ func (s *Server) unmount(lazy bool) error {
 // is the business of attach.
 func (fs *fileSystem) fuseOptions() *fuse.MountOptions {
 	o := &fs.opt
-	level := slog.LevelWarn
+	level := slog.LevelDebug // what it says without Debug is about itself
 	if o.Debug {
 		level = slog.LevelInfo // so that it is seen wherever the log is
 	}

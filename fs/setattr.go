@@ -72,7 +72,11 @@ func (fs *fileSystem) applySetAttr(in *fuse.SetAttrIn, n *node, a *fat.Attr) fus
 		if size > 1<<62 {
 			return fuse.Status(syscall.EFBIG)
 		}
-		if err := n.Truncate(int64(size)); err != nil {
+		err := n.Truncate(int64(size))
+		if fs.madeRoom(err) {
+			err = n.Truncate(int64(size))
+		}
+		if err != nil {
 			return fs.nodeStatus(err)
 		}
 	}

@@ -1,6 +1,10 @@
 package fs
 
-import "sync"
+import (
+	"maps"
+	"slices"
+	"sync"
+)
 
 // A table finds things by a number that the kernel hands back to us: node ids and file handles.
 // The numbers come from counters, so their low bits spread evenly over the shards, and requests
@@ -55,15 +59,24 @@ func (t *table[T]) take(id uint64) (v T, ok bool) {
 }
 
 // all returns what is in the table. What comes and goes meanwhile may be missed.
-func (t *table[T]) all() []T {
-	var vs []T
+func (t *table[T]) all() (vs []T) {
 	for i := range t.shards {
 		s := &t.shards[i]
 		s.mu.RLock()
-		for _, v := range s.m {
-			vs = append(vs, v)
-		}
+		vs = slices.AppendSeq(vs, maps.Values(s.m))
 		s.mu.RUnlock()
+	}
+	return vs
+}
+
+// drain empties the table and returns what was in it.
+func (t *table[T]) drain() (vs []T) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.Lock()
+		vs = slices.AppendSeq(vs, maps.Values(s.m))
+		s.m = nil
+		s.mu.Unlock()
 	}
 	return vs
 }

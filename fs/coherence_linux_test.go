@@ -316,6 +316,7 @@ func TestCase(t *testing.T) {
 		settle time.Duration
 	}{
 		{"epochs", nil, 0},
+		{"no prune", func(fs *fileSystem) { fs.usePrune = false }, 0},
 		{"no epochs", func(fs *fileSystem) { fs.useEpochs = false }, 5 * time.Second},
 	} {
 		t.Run(k.name, func(t *testing.T) {
@@ -404,6 +405,30 @@ func TestCaseOpenAtOnceAfterUnlink(t *testing.T) {
 		}
 		must(t, os.Remove(m.path("bar")))
 	}
+}
+
+// What is removed by another spelling frees its space, though the kernel holds the listed one.
+func TestCaseFreesSpace(t *testing.T) {
+	m := mount(t, setup{})
+	before, err := m.vol.Stat()
+	must(t, err)
+	for range 20 {
+		must(t, os.WriteFile(m.path("Foo"), pattern(1, 100_000), 0o666))
+		list(t, m.dir)
+		m.released(t)
+		must(t, os.Remove(m.path("foo")))
+		must(t, os.WriteFile(m.path("Bar"), pattern(1, 100_000), 0o666))
+		write(t, m.path("new"), "")
+		list(t, m.dir)
+		m.released(t)
+		must(t, os.Rename(m.path("new"), m.path("bar")))
+	}
+	must(t, os.Remove(m.path("Bar")))
+	eventually(t, "the kernel forgets what is gone", func() bool {
+		after, err := m.vol.Stat()
+		must(t, err)
+		return after.Free == before.Free
+	})
 }
 
 // A mount inside of ours, and the working directory of a process, survive files going by other spellings.

@@ -242,6 +242,30 @@ func TestNoSpace(t *testing.T) {
 	})
 }
 
+// What was removed makes room at once, whatever the kernel still remembers of it.
+func TestRemovingMakesRoom(t *testing.T) {
+	m := mount(t, setup{size: 4 << 20, mkfs: []string{"-F", "12"}})
+	var st unix.Statfs_t
+	must(t, unix.Statfs(m.dir, &st))
+	most := pattern(1, int(st.Bfree*uint64(st.Bsize))-64<<10)
+	for i := range 50 {
+		must(t, os.WriteFile(m.path("f"), most, 0o666))
+		m.released(t)
+		fd, err := unix.Open(m.path("f"), unix.O_PATH, 0) // the kernel keeps the inode
+		must(t, err)
+		if i%2 == 0 {
+			must(t, os.Remove(m.path("f")))
+		} else {
+			write(t, m.path("g"), "")
+			must(t, os.Rename(m.path("g"), m.path("f")))
+		}
+		must(t, os.WriteFile(m.path("h"), most, 0o666))
+		m.released(t)
+		must(t, os.Remove(m.path("h")))
+		must(t, unix.Close(fd))
+	}
+}
+
 func TestFallocate(t *testing.T) {
 	m := mount(t, setup{})
 	f := create(t, m.path("f"), string(pattern(5, 40_000)))
@@ -375,8 +399,7 @@ func TestUnlinkedButOpen(t *testing.T) {
 	wantContent(t, m.path("f"), "another")
 }
 
-// A descriptor that only names a file does not keep its contents. What it names can still be asked for,
-// but neither opened nor changed, and nothing is wrong with the volume.
+// A descriptor that only names a file keeps it, as on any Unix file system.
 func TestUnlinkedAndNotOpen(t *testing.T) {
 	m := mount(t, setup{})
 	write(t, m.path("f"), "content")
@@ -385,10 +408,21 @@ func TestUnlinkedAndNotOpen(t *testing.T) {
 	defer unix.Close(fd)
 	must(t, os.Remove(m.path("f")))
 	name := "/proc/self/fd/" + itoa(fd)
-	if _, err := os.Open(name); !errors.Is(err, unix.ESTALE) && !errors.Is(err, unix.ENOENT) {
+	m.InvalidateAll()
+	wantContent(t, name, "content")
+	must(t, os.Truncate(name, 3))
+	wantContent(t, name, "con")
+
+	// Only when there is no room, it is given up. That is no damage.
+	if m.fs.nodes.pins.Load() != 1 {
+		t.Error("nothing keeps the file")
+	}
+	m.fs.nodes.dropPins()
+	m.InvalidateAll()
+	if _, err := os.Open(name); !errors.Is(err, unix.ESTALE) {
 		t.Errorf("open: %v", err)
 	}
-	if err := os.Truncate(name, 0); !errors.Is(err, unix.ESTALE) && !errors.Is(err, unix.ENOENT) {
+	if err := os.Truncate(name, 0); !errors.Is(err, unix.ESTALE) {
 		t.Errorf("truncate: %v", err)
 	}
 	write(t, m.path("g"), "the volume is fine")

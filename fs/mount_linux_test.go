@@ -23,30 +23,6 @@ import (
 // patience is how long a mount of a test may live before everybody who waits for it is let go.
 const patience = 60 * time.Second
 
-// newDevice makes a formatted device in memory. The arguments are mkfs.fat's.
-func newDevice(t testing.TB, size int64, args ...string) *device.Mem {
-	t.Helper()
-	bin, err := exec.LookPath("mkfs.fat")
-	if err != nil {
-		if bin, err = exec.LookPath("/usr/sbin/mkfs.fat"); err != nil {
-			t.Skip("needs mkfs.fat (dosfstools)")
-		}
-	}
-	img := filepath.Join(t.TempDir(), "volume.img")
-	if err := os.WriteFile(img, nil, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(img, size); err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command(bin, append(args, img)...).CombinedOutput(); err != nil {
-		t.Fatalf("mkfs.fat %v: %v\n%s", args, err, out)
-	}
-	dev, err := device.ReadMem(img)
-	must(t, err)
-	return dev
-}
-
 // fsck fails the test unless fsck.fat finds nothing to say about the device.
 func fsck(t testing.TB, dev *device.Mem) {
 	t.Helper()
@@ -215,14 +191,6 @@ func (m *mounted) path(name ...string) string {
 	return filepath.Join(append([]string{m.dir}, name...)...)
 }
 
-// must fails the test on an error.
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // wantErrno fails the test unless err is what is wanted; 0 is no error.
 func wantErrno(t testing.TB, what string, err error, want syscall.Errno) {
 	t.Helper()
@@ -251,6 +219,12 @@ func wantContent(t testing.TB, name, want string) {
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+// released waits for the ends of all open files, of which close(2) does not.
+func (m *mounted) released(t testing.TB) {
+	t.Helper()
+	eventually(t, "all files are released", func() bool { return len(m.fs.handles.all()) == 0 })
+}
 
 // eventually waits for what happens soon without anybody saying so, as what follows a close(2) does.
 func eventually(t testing.TB, what string, cond func() bool) {
