@@ -2,8 +2,9 @@ package fat_test
 
 import (
 	"fmt"
-	"math/rand/v2"
+	"hash/fnv"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -187,6 +188,36 @@ func failEach(t *testing.T, l fattest.Layout, s scenario, rule faultdev.Rule) {
 	}
 }
 
+// randomFaults is a target whose device fails at random, but at the same places of the same
+// operation, whatever comes before: so lists of operations that fail can be made shorter.
+type randomFaults struct {
+	*faultTarget
+	state atomic.Uint64
+	seed  uint64
+}
+
+func newRandomFaults(c cell, seed uint64) (fattest.Target, error) {
+	t := &randomFaults{seed: seed}
+	var err error
+	t.faultTarget, err = newFaultTarget(c.Layout, c.opt, faultdev.Rule{Match: func(faultdev.Op) bool {
+		x := t.state.Add(0x9e3779b97f4a7c15)
+		x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+		x = (x ^ x>>27) * 0x94d049bb133111eb
+		return (x^x>>31)%150 == 0
+	}})
+	if err == nil {
+		t.Arm()
+	}
+	return t, err
+}
+
+func (t *randomFaults) Do(op fattest.Op) fattest.Result {
+	h := fnv.New64a()
+	fmt.Fprint(h, t.seed, op)
+	t.state.Store(h.Sum64())
+	return t.faultTarget.Do(op)
+}
+
 // TestExerciseFaults is TestExercise on devices that fail at random.
 func TestExerciseFaults(t *testing.T) {
 	for i, c := range cells() {
@@ -198,13 +229,7 @@ func TestExerciseFaults(t *testing.T) {
 			cfg := engineConfig(t, c)
 			cfg.Seed, cfg.Ops, cfg.Remount = *seed+uint64(i), *ops/4, 250
 			cfg.New = func() (fattest.Target, error) {
-				rng := rand.New(rand.NewPCG(cfg.Seed, 1))
-				rule := faultdev.Rule{Match: func(faultdev.Op) bool { return rng.IntN(200) == 0 }}
-				ft, err := newFaultTarget(c.Layout, c.opt, rule)
-				if err == nil {
-					ft.Arm()
-				}
-				return ft, err
+				return newRandomFaults(c, cfg.Seed)
 			}
 			if err := fattest.Exercise(cfg); err != nil {
 				t.Errorf("%v\nto repeat: go test -run '%s' -seed %d -ops %d", err, t.Name(), *seed, *ops)

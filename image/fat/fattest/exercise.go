@@ -1,6 +1,7 @@
 package fattest
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -66,8 +67,7 @@ func Exercise(cfg Config) error {
 			err = run(Op{Kind: OpRemount})
 		}
 	}
-	r.t.Close()
-	if err == nil {
+	if err = r.close(err); err == nil {
 		return nil
 	}
 	f := &Failure{Seed: cfg.Seed, Ops: ops, Err: err, From: len(ops)}
@@ -81,13 +81,24 @@ func Replay(cfg Config, ops []Op) error {
 	if err != nil {
 		return err
 	}
-	defer r.t.Close()
 	for i, op := range ops {
 		if err := r.step(op); err != nil {
+			err = r.close(err)
 			return &Failure{Seed: cfg.Seed, Ops: ops[:i+1], Err: err, From: i + 1}
 		}
 	}
-	return nil
+	return r.close(nil)
+}
+
+// close ends the use of the target, which may be broken in any way after a failure.
+func (r *runner) close(before error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errors.Join(before, fmt.Errorf("close: panic: %v\n%s", p, debug.Stack()))
+		}
+	}()
+	r.t.Close()
+	return before
 }
 
 // A clock of ours begins at epoch, shortly before a leap day, and goes on by tick.

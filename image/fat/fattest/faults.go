@@ -119,7 +119,10 @@ func (m *Model) failed(op Op, lo, hi time.Time) {
 	if h == nil {
 		return
 	}
-	if n := min(h.n.size-op.Off, op.Len); n > 0 && !h.append {
+	if op.Kind == OpWrite && h.append {
+		return
+	}
+	if n := min(h.n.size-op.Off, op.Len); n > 0 {
 		h.n.unsure.write(slices.Repeat([]byte{1}, int(n)), op.Off)
 		h.n.mayTouch(lo, hi)
 		h.n.attrMask &^= attrArchive

@@ -1,6 +1,7 @@
 package fattest
 
 import (
+	"slices"
 	"syscall"
 	"time"
 )
@@ -154,10 +155,19 @@ func (m *Model) copy(src *node, op Op) *want {
 	}
 	p := make([]byte, n)
 	src.data.read(p, op.Off)
+	mask := make([]byte, n)
+	src.unsure.read(mask, op.Off)
 	src.accessed = time.Time{} // also when there is no space for what was read
 	w := m.write(dst, op.Off2, p)
 	if overlaps(op.Len) {
 		w.errs = append(w.errs, syscall.EINVAL)
+	}
+	if slices.Contains(mask, 1) {
+		apply := w.apply
+		w.apply = func(got Result, lo, hi time.Time) {
+			apply(got, lo, hi)
+			dst.unsure.write(mask[:got.N], op.Off2)
+		}
 	}
 	return w
 }
