@@ -1,7 +1,10 @@
 #!/bin/bash
-# A guided tour of fatvol in a few seconds: it makes a disk image, mounts the volume in it, uses
-# that, unmounts it, and lets other tools look. It needs no root, changes nothing outside of a
-# temporary directory, and cleans up whatever happens.
+# The story of fatvol in a few seconds: a disk image on a stick is mounted and used, the stick is
+# pulled out while a program writes, and comes back; nothing is lost.
+#
+# As root, the stick is a file with an ext4 file system on a loop device, which really vanishes. For
+# other users, the image itself is taken away and put back. It works in a temporary directory, and
+# cleans up whatever happens.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
@@ -9,78 +12,186 @@ export LC_ALL=C.UTF-8 # names with umlauts are shown
 
 if [ -t 1 ]; then bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'; else bold= dim= plain=; fi
 say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
+show() { printf '%s$ %s%s\n' "$dim" "$*" "$plain"; }
 do_() {
 	local line= word
 	for word in "$@"; do
 		case $word in *" "*) word="\"$word\"" ;; esac
 		line="$line $word"
 	done
-	printf '%s$%s%s\n' "$dim" "$line" "$plain"
+	show "${line# }"
 	"$@"
+}
+die() {
+	echo "demo: $*" >&2
+	exit 1
+}
+# until_ SECONDS COMMAND: waits until it succeeds.
+until_() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ "$SECONDS" -le "$end" ] || die "waited too long for: $*"
+		sleep 0.05
+	done
 }
 
 if [ ! -e /dev/fuse ]; then
-	echo "demo: /dev/fuse is missing. Try 'modprobe fuse'; in a container, start that with" >&2
-	echo "      --device /dev/fuse --cap-add SYS_ADMIN" >&2
-	exit 1
+	die "/dev/fuse is missing. Try 'modprobe fuse'; in a container, start that with
+      --device /dev/fuse --cap-add SYS_ADMIN"
 fi
 .ci/install-deps demo
 
 work=$(mktemp -d)
 mnt=$work/mnt
+stick=$work/stick
+loop=
+writer=
 cleanup() {
+	set +e
+	trap - EXIT
 	cd /
+	[ -z "$writer" ] || kill "$writer" 2>/dev/null
 	if grep -qs " $mnt fuse" /proc/self/mounts; then
-		umount -l "$mnt" 2>/dev/null || fusermount3 -uz "$mnt" 2>/dev/null || true
+		umount -l "$mnt" 2>/dev/null || fusermount3 -uz "$mnt" 2>/dev/null
 	fi
+	if grep -qs " $stick ext4" /proc/self/mounts; then umount -l "$stick"; fi
+	[ -z "$loop" ] || losetup -d "$loop" 2>/dev/null
+	# What was kept for an image of the demo is of no use without it.
+	fatvol replay list 2>/dev/null | grep -F "$work/" | cut -d' ' -f1 | while read -r name; do
+		fatvol replay discard "$name"
+	done
 	rm -rf "$work"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
+# ---- the stick
+
+make_stick() {
+	mkdir "$stick"
+	[ "$(id -u)" -eq 0 ] && command -v losetup >/dev/null && command -v mkfs.ext4 >/dev/null || return 0
+	truncate -s 160M "$work/flash"
+	mkfs.ext4 -q -m 0 "$work/flash"
+	if loop=$(losetup --find --show "$work/flash" 2>/dev/null) && mount "$loop" "$stick" 2>/dev/null; then return 0; fi
+	[ -z "$loop" ] || losetup -d "$loop"
+	loop=
+}
+
+# What has reached the stick by now is what comes back with it.
+pull() {
+	if [ -n "$loop" ]; then
+		cp --sparse=always "$work/flash" "$work/flash.pulled"
+		truncate -s 0 "$work/flash"
+		losetup --set-capacity "$loop" # a device of no bytes: all that is asked of it fails
+	else
+		cp --sparse=always "$stick/card.img" "$work/card.pulled"
+		rm "$stick/card.img"
+	fi
+}
+
+plug_in() {
+	if [ -n "$loop" ]; then
+		umount -l "$stick"
+		losetup -d "$loop"
+		mv "$work/flash.pulled" "$work/flash"
+		loop=$(losetup --find --show "$work/flash")
+		mount "$loop" "$stick"
+	else
+		mv "$work/card.pulled" "$stick/card.img"
+	fi
+}
+
+# The state, reason or the like that fatvol tells of a mount.
+state() { fatvol status --json "$mnt" | grep -o "\"$1\":[^,]*" | cut -d: -f2 | tr -d '"'; }
+is() { [ "$(state state)" = "$1" ]; }
+
+# ---- the story
+
 say "1. Build fatvol"
 do_ make --no-print-directory build
 PATH=$PWD/bin:$PATH
 cd "$work"
+make_stick
 mkdir mnt
 
-say "2. Make a disk image of 64 MiB, as it would come from a camera's card or a stick"
-truncate -s 64M card.img
-do_ mkfs.fat -F 32 -n HOLIDAY card.img
+say "2. A memory stick, and on it the image of a camera's card: a file with a FAT volume inside"
+truncate -s 64M stick/card.img
+do_ mkfs.fat -F 32 -n HOLIDAY stick/card.img
+if [ -n "$loop" ]; then
+	show "df --output=source,fstype,target stick"
+	df --output=source,fstype,target stick
+else
+	echo "(Without root there is no stick to play with: the image itself will vanish and come back.)"
+fi
 
-say "3. Mount the volume in it. No root, no loop device, no kernel driver for FAT"
-do_ fatvol mount card.img mnt
-grep " $mnt " /proc/self/mounts | cut -d' ' -f1-3
-
-say "4. It is a directory like any other"
+say "3. Mount the volume in the image. It needs no root, no loop device, no FAT driver in the kernel"
+do_ fatvol mount stick/card.img mnt
 do_ mkdir -p "mnt/Photos/Zürich 2026"
-printf '%s$ echo "..." > "mnt/Photos/Zürich 2026/A long name, with umlauts äöü.txt"%s\n' "$dim" "$plain"
-echo "Hello from inside a FAT volume." >"mnt/Photos/Zürich 2026/A long name, with umlauts äöü.txt"
-do_ dd if=/dev/urandom of=mnt/Photos/big.bin bs=1M count=32 status=none
-(cd mnt && sha256sum Photos/big.bin) >big.sha256
-do_ ls -l mnt/Photos
-do_ df -h mnt
+do_ dd if=/dev/urandom "of=mnt/Photos/Zürich 2026/IMG_0001.JPG" bs=1M count=8 status=none
+(cd mnt/Photos && sha256sum */IMG_0001.JPG) >before.sha256
+do_ ls -lR mnt/Photos
 
-say "5. Names keep their case, and case does not matter in finding them, as on Windows"
-do_ cat "mnt/PHOTOS/zürich 2026/a LONG name, with umlauts äöü.TXT"
+say "4. A program has a file open and goes on writing to it"
+# It notes every line that was acknowledged; when the stick is gone, it tries that line again.
+(
+	exec 3>>mnt/diary.txt
+	n=0
+	while [ ! -e finish ]; do
+		if echo "line $((n + 1))" >&3; then
+			n=$((n + 1))
+			echo "line $n" >>acknowledged.txt
+		fi
+		sleep 0.02
+	done
+) 2>/dev/null &
+writer=$!
+until_ 5 grep -qs "line 60" acknowledged.txt
+do_ tail -n 1 mnt/diary.txt
 
-say "6. What is mounted is locked: a second mount would destroy it, so it is refused"
-mkdir other
-do_ fatvol mount card.img other || echo "(exit code $?)"
+say "5. The stick is pulled out, while the file is open and its last lines are not on the stick yet"
+pull
+echo "*** pulled ***"
+until_ 5 is gone
+before=$(wc -l <acknowledged.txt)
+echo "The program has written $before lines so far."
 
-say "7. Unmount. The command comes back when the image is complete"
+say "6. From now on everything fails at once, with an error that is true. Nothing hangs, nothing lies"
+do_ ls mnt || true
+do_ cat mnt/diary.txt || true
+do_ fatvol status mnt
+
+say "7. The stick is plugged in again. No remount: the program that had the file open just goes on"
+plug_in
+until_ 15 is present
+more() { [ "$(wc -l <acknowledged.txt)" -gt $((before + 20)) ]; }
+until_ 5 more
+do_ fatvol status mnt
+touch finish
+wait "$writer"
+writer=
+
+say "8. Was anything lost?"
+show "cmp acknowledged.txt mnt/diary.txt"
+cmp acknowledged.txt mnt/diary.txt && echo "all $(wc -l <acknowledged.txt) lines are there, those from just before the pull among them"
+(cd mnt/Photos && do_ sha256sum -c ../../before.sha256)
+
+say "9. Unmount. The command comes back when the image is complete; other tools find it sound"
 do_ fatvol umount -v mnt
+do_ fsck.fat -n stick/card.img
+do_ mdir -i stick/card.img ::/Photos
 
-say "8. Other tools see the same: fsck.fat finds nothing, mtools reads the names"
-do_ fsck.fat -n card.img
-do_ mdir -i card.img -b -/ ::/
-
-say "9. Mount it again, for reading only: everything is there"
-do_ fatvol mount -o ro card.img mnt
-(cd mnt && do_ sha256sum -c ../big.sha256)
+say "10. And if the stick had not come back? Then fatvol keeps what is not on it, and writes it next time"
+do_ fatvol mount stick/card.img mnt
+show "echo 'the last words' > mnt/words.txt"
+echo 'the last words' >mnt/words.txt
+pull
+until_ 5 is gone
+do_ fatvol umount mnt || true
+plug_in
+do_ fatvol mount stick/card.img mnt
+do_ cat mnt/words.txt
 do_ fatvol umount mnt
+do_ fsck.fat -n stick/card.img
 
-say "10. What fatvol knows about the image"
-do_ fatvol info card.img
-
-say "That was it. 'fatvol mount --help' goes on from here, and so does README.md"
+say "That was it. README.md goes on from here, and 'fatvol mount --help'"

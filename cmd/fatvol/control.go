@@ -109,7 +109,7 @@ func (c *control) serve(s *served) {
 
 // status asks nobody but the process itself, and waits for nobody: it works whatever the medium does.
 func (c *control) status(s *served) mountStatus {
-	st := s.medium.gate.Status()
+	st := s.mediumStatus()
 	n := s.medium.gate.Counters()
 	return mountStatus{
 		Image: s.req.image, Dir: s.req.dir, PID: os.Getpid(),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 
 	"fatvol/image"
@@ -174,9 +175,16 @@ func (s *served) mediumChanged(st watch.Status) {
 	}
 }
 
+// mediumStatus is the gate's, with a reason that does not name the image again.
+func (s *served) mediumStatus() watch.Status {
+	st := s.medium.gate.Status()
+	st.Reason = strings.TrimPrefix(st.Reason, s.req.image+": ")
+	return st
+}
+
 // rootState gives the extended attributes of the root that tell of the medium.
 func (s *served) rootState() map[string]string {
-	st := s.medium.gate.Status()
+	st := s.mediumStatus()
 	return map[string]string{
 		"state":      st.State.String(),
 		"reason":     st.Reason,

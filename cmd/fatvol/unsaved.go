@@ -102,7 +102,7 @@ func (e *keptError) Unwrap() error { return e.err }
 // lost where even that failed. It asks a medium that is gone for nothing.
 func (s *served) closeWithout(cause error) error {
 	why := cause.Error()
-	if st := s.medium.gate.Status(); st.State != watch.Present {
+	if st := s.mediumStatus(); st.State != watch.Present {
 		why = "the medium is gone (" + st.Reason + ")"
 		// Should it come back now, that is the next mount's business.
 		_ = s.medium.gate.Close()
