@@ -21,10 +21,11 @@ import (
 // epoch can be increased, which takes no lock: that outdates all cached names at once (Linux 6.16), and
 // FUSE_NOTIFY_PRUNE then drops the one that is left over (Linux 6.18).
 //
-// Older kernels have it as well as it can be had. A file that was once looked up by another spelling
-// has no cached name at all any more; the entry is invalidated as soon as the reply has unlocked the
-// directory; and in between, whoever comes by the old dentry and asks for attributes or opens the file
-// gets ESTALE, upon which the kernel walks the path again, asking us for each name.
+// Older kernels, and those with something mounted inside of us, have it as well as it can be had. There a
+// file that was once looked up by another spelling has no cached name at all any more; the entry is
+// invalidated as soon as the reply has unlocked the directory; and in between, whoever comes by the old
+// dentry and asks for attributes or opens the file gets ESTALE, upon which the kernel walks the path
+// again, asking us for each name.
 
 // A link is a name that is about to be changed, and what it leads to.
 type link struct {
@@ -83,14 +84,13 @@ func (fs *fileSystem) removed(dir *node, l *link) {
 	switch {
 	case !l.odd():
 		fs.nodes.keepOrphan(l)
-	case fs.prunes:
-		fs.nodes.keepOrphan(l)
-		fs.increaseEpoch()
-		fs.background.Go(func() { fs.kernel.PruneNotify([]uint64{id}) })
-	case fs.epochs:
+	case fs.increaseEpoch():
 		// The dentry of the listed spelling may keep the kernel's inode for long. The space
 		// should not have to wait for it.
-		fs.increaseEpoch()
+		if fs.prunes {
+			fs.nodes.keepOrphan(l)
+			fs.background.Go(func() { fs.kernel.PruneNotify([]uint64{id}) })
+		}
 	default:
 		if n, ok := fs.nodes.get(id); ok {
 			n.stale.Store(true)
@@ -126,11 +126,9 @@ func (fs *fileSystem) arrived(dir *node, name string) {
 
 // outdate has the kernel look up the name anew when it next meets it.
 func (fs *fileSystem) outdate(dir *node, name string) {
-	if fs.epochs {
-		fs.increaseEpoch()
-		return
+	if !fs.increaseEpoch() {
+		fs.expireEntry(dir.ID(), name)
 	}
-	fs.expireEntry(dir.ID(), name)
 }
 
 // expireAttr invalidates cached attributes. It takes no lock and may be used before a reply.
@@ -148,11 +146,18 @@ func (fs *fileSystem) expireEntry(dir uint64, name string) {
 	fs.background.Go(func() { fs.kernel.EntryNotify(dir, name) })
 }
 
-// increaseEpoch outdates all cached names. It takes no lock and may be used before a reply.
-func (fs *fileSystem) increaseEpoch() {
-	if err := fs.notifyEpoch(); err != nil {
-		fs.opt.Log.Warn("the kernel did not take a new epoch: names may be cached that are gone", "err", err)
+// increaseEpoch outdates all cached names, and reports whether it could. It takes no lock and may be used
+// before a reply. As the kernel takes an outdated name for gone, it unmounts what is mounted there; so
+// while something is mounted inside of us, we do as with a kernel that knows no epochs.
+func (fs *fileSystem) increaseEpoch() bool {
+	if !fs.epochs || fs.covered() {
+		return false
 	}
+	if err := fs.notifyEpoch(); err != nil {
+		fs.opt.Log.Warn("the kernel did not take a new epoch", "err", err)
+		return false
+	}
+	return true
 }
 
 var _ fuse.RawFileSystem = (*fileSystem)(nil)

@@ -431,7 +431,27 @@ func TestCaseFreesSpace(t *testing.T) {
 	})
 }
 
-// A mount inside of ours, and the working directory of a process, survive files going by other spellings.
+// A mount inside of ours survives, and names are right all the same.
+func TestCaseKeepsMounts(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	m := mount(t, setup{})
+	must(t, os.MkdirAll(m.path("Dir/in"), 0o777))
+	must(t, unix.Mount("tmpfs", m.path("Dir/in"), "tmpfs", 0, ""))
+	defer unix.Unmount(m.path("Dir/in"), 0)
+	write(t, m.path("Dir/in/x"), "of another file system")
+	for range 50 {
+		write(t, m.path("Foo"), "1")
+		stats(t, m.path("Foo"))
+		m.released(t)
+		must(t, os.Remove(m.path("FOO")))
+		gone(t, m.path("Foo"), m.path("FOO"))
+		wantContent(t, m.path("Dir/in/x"), "of another file system")
+	}
+}
+
+// The working directory of a process survives files going by other spellings.
 func TestCaseKeepsWorkingDirectory(t *testing.T) {
 	m := mount(t, setup{})
 	must(t, os.Mkdir(m.path("Dir"), 0o777))

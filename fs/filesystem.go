@@ -30,6 +30,7 @@ type fileSystem struct {
 	epochs      bool         // the kernel knows FUSE_NOTIFY_INC_EPOCH
 	prunes      bool         // and FUSE_NOTIFY_PRUNE
 	notifyEpoch func() error // sends it
+	covered     func() bool  // something is mounted inside of us
 
 	nodes      nodeTable
 	handles    table[*handle]

@@ -51,6 +51,7 @@ func (s *Server) attach(dir string) error {
 	}
 	m.notify = os.NewFile(uintptr(dup), devFuse)
 	s.fs.notifyEpoch = m.increaseEpoch
+	s.fs.covered = func() bool { return s.mount.covered() }
 	s.fuse, err = fuse.NewServer(s.fs, fmt.Sprintf("/dev/fd/%d", fd), s.fs.fuseOptions())
 	if err != nil {
 		m.released()

@@ -19,7 +19,7 @@ type node struct {
 	// respelled: its name was looked up by another spelling than the listed one. Where the
 	// kernel knows no epochs, no spelling of it may be cached from then on.
 	respelled atomic.Bool
-	// stale: its name was removed through another spelling, and the kernel knows no epochs.
+	// stale: its name was removed through another spelling, and the epoch was not increased.
 	// Dentries of the listed spelling may still lead here.
 	stale atomic.Bool
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -37,6 +38,21 @@ func topMount(dir string) (*mountinfo.Info, error) {
 		return nil, err
 	}
 	return all[len(all)-1], nil
+}
+
+// covered reports whether something is mounted inside of the mount. If the table cannot be read, it may.
+func (m *kernelMount) covered() bool {
+	all, err := mountinfo.GetMounts(nil)
+	if err != nil {
+		return true
+	}
+	ours := make(map[int]bool)
+	for _, i := range all {
+		if i.Major == m.id.major && i.Minor == m.id.minor {
+			ours[i.ID] = true
+		}
+	}
+	return slices.ContainsFunc(all, func(i *mountinfo.Info) bool { return ours[i.Parent] && !ours[i.ID] })
 }
 
 // unmount takes the mount from wherever it is now.
