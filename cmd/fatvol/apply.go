@@ -43,6 +43,9 @@ func (s *served) applySaved() error {
 			complain("mount %s: WARNING: %v", s.req.image, err)
 			continue
 		}
+		if s.serial == 0 && info.Image != s.req.image {
+			continue // a volume without a number is known by its path alone
+		}
 		if err := s.applyOne(path, info); err != nil {
 			return err
 		}
@@ -51,7 +54,7 @@ func (s *served) applySaved() error {
 }
 
 // applyOne writes what one replay file holds. Serial numbers are no proof: copies of an image have the
-// same, and old volumes none. So where the changes do not fit, the mount fails only if the image is
+// same. So where the changes do not fit, the mount fails only if the image is
 // where it was; elsewhere, it is a copy that has nothing to do with them, and a warning says so.
 func (s *served) applyOne(path string, info *replay.Info) error {
 	what := fmt.Sprintf("%s of unsaved changes from %s in %s", byteCount(info.Bytes), info.Saved.Local().Format(time.DateTime), path)

@@ -39,7 +39,7 @@ func manPages(root *cobra.Command) map[string]string {
 // commandPage is fatvol(1).
 func commandPage(root *cobra.Command) string {
 	p := newManPage("fatvol", 1, "mount the FAT volume inside a file")
-	commands := availableCommands(root)
+	commands := leafCommands(root)
 	p.section("Synopsis")
 	for _, c := range commands {
 		p.synopsis(useLine(c))
@@ -66,6 +66,7 @@ func commandPage(root *cobra.Command) string {
 	p.section("Environment")
 	p.item("`TZ`", "The time zone of the times on the disk, unless `tz=` or `time_offset=` is given.")
 	p.item("`XDG_RUNTIME_DIR`", "Where the records of a user's mounts are kept, in the directory fatvol; by default /run/user/UID. Those of root are in /run/fatvol. `fatvol umount` reads them.")
+	p.item("`XDG_STATE_HOME`", "Where a user's replay files are kept, in the directory fatvol; by default ~/.local/state. Those of root are in /var/lib/fatvol.")
 	p.item("`NOTIFY_SOCKET`", "With `-f`, a service manager is told there when the mount is ready (see sd_notify(3)).")
 	p.section("See also")
 	p.paragraph("mount.fatvol(8), mount(8), umount(8), fsck.fat(8), fatattr(1), fstrim(8)")
@@ -90,10 +91,14 @@ func mountPage() string {
 			p.item(optionTerm(o), o.doc)
 		}
 	}
+	p.section("When the medium goes")
+	p.paragraph("While the medium with the image is not there, every operation on the mount fails with `EIO` at once, and nothing is asked of the medium. When something is at the path of IMAGE again, it is compared with what was there: serial number, boot sector, size, and every block of the FAT and of directories that is held in memory. If it is the same volume and nothing else has changed it, what had not reached the medium is written, and all open files go on. If it was changed elsewhere and nothing was unsynced, the mount goes on with the volume as it is, and files that were open answer errors. Otherwise the mount stays as it is, and `fatvol status` says why.")
+	p.paragraph("Unmounting works in every state, and takes no longer than `iotimeout=` and two seconds. What is not on the medium then is kept in a replay file; the message says where, and the exit code is 32. The next mount of the volume verifies and applies it (see `replay=`), `fatvol replay` deals with it otherwise.")
 	exitSection(p)
 	p.section("Files")
 	p.item("`/etc/fuse.conf`", "`user_allow_other` lets users other than root give `allow_other`.")
-	p.item("`/run/fatvol`, `$XDG_RUNTIME_DIR/fatvol`", "Records of the mounts that are there.")
+	p.item("`/run/fatvol`, `$XDG_RUNTIME_DIR/fatvol`", "Records of the mounts that are there, and the sockets by which `fatvol status` asks them.")
+	p.item("`/var/lib/fatvol`, `$XDG_STATE_HOME/fatvol`, `~/.local/state/fatvol`", "Replay files: changes that could not be written because the medium was gone.")
 	p.section("Examples")
 	p.paragraph("In fstab(5):")
 	p.example("/srv/card.img  /mnt/card  fatvol  noauto,user,helper=fatvol,umask=022,partition=1  0 0")
@@ -116,7 +121,7 @@ func exitSection(p *manPage) {
 		{exitSystem, "System error: out of memory, no process could be started."},
 		{exitBug, "A fault of fatvol."},
 		{exitInterrupted, "Interrupted by the user."},
-		{exitFailed, "The mount or the unmount failed, or the image is not complete. The message says which."},
+		{exitFailed, "The mount or the unmount failed, or something is not on the medium. The message says which, and where that is kept."},
 	} {
 		p.item(fmt.Sprintf("`%d`", e.code), e.doc)
 	}
@@ -133,13 +138,29 @@ func availableCommands(root *cobra.Command) []*cobra.Command {
 	return found
 }
 
+// leafCommands are those commands, and in the place of one that has subcommands these.
+func leafCommands(root *cobra.Command) (leaves []*cobra.Command) {
+	for _, c := range availableCommands(root) {
+		if below := leafCommands(c); len(below) > 0 {
+			leaves = append(leaves, below...)
+		} else {
+			leaves = append(leaves, c)
+		}
+	}
+	return leaves
+}
+
 // useLine is a command's usage without cobra's "[flags]" where it has none of its own.
 func useLine(c *cobra.Command) string {
+	_, rest, _ := strings.Cut(c.Use, " ")
+	words := []string{c.CommandPath()}
 	if c.HasAvailableLocalFlags() {
-		name, rest, _ := strings.Cut(c.Use, " ")
-		return strings.TrimSpace("fatvol " + name + " [options] " + rest)
+		words = append(words, "[options]")
 	}
-	return "fatvol " + c.Use
+	if rest != "" {
+		words = append(words, rest)
+	}
+	return strings.Join(words, " ")
 }
 
 func longIfEmpty(c *cobra.Command) string {

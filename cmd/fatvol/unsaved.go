@@ -37,17 +37,41 @@ func stateDir() (string, error) {
 func createStateDir() (string, error) {
 	dir, err := stateDir()
 	if err == nil {
-		err = os.MkdirAll(dir, 0o700)
-	}
-	if err == nil {
-		err = checkOwner(dir, os.Geteuid())
+		err = makePrivate(dir)
 	}
 	return dir, err
 }
 
-// saveUnsaved puts what could not be written into a replay file, and returns its path.
-func (s *served) saveUnsaved() (string, error) {
-	dir, err := createStateDir()
+// createSpareDir makes the directory for where the right one cannot be written to. Mounts do not look
+// there.
+func createSpareDir() (string, error) {
+	dir := filepath.Join(os.TempDir(), fmt.Sprintf("fatvol-%d", os.Geteuid()))
+	return dir, makePrivate(dir)
+}
+
+func makePrivate(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return checkOwner(dir, os.Geteuid())
+}
+
+// saveUnsaved puts what could not be written into a replay file. It returns its path, and whether the
+// next mount will find it.
+func (s *served) saveUnsaved() (path string, found bool, err error) {
+	if path, err = s.saveIn(createStateDir()); err == nil {
+		return path, true, nil
+	}
+	path, spare := s.saveIn(createSpareDir())
+	if spare != nil {
+		return "", false, errors.Join(err, spare)
+	}
+	s.log.Warn("what is unsaved cannot be kept where it belongs", "kept", path, "err", err)
+	return path, false, nil
+}
+
+// saveIn makes a replay file in dir, unless that could not be made.
+func (s *served) saveIn(dir string, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
@@ -60,7 +84,7 @@ func (s *served) saveUnsaved() (string, error) {
 		Label:  s.label,
 		Files:  s.unsavedFiles(),
 	}
-	name := fmt.Sprintf("%s-%s", info.Serial, now.UTC().Format("20060102T150405.000"))
+	name := fmt.Sprintf("%s-%s", info.Serial, now.UTC().Format("20060102T150405.000000"))
 	path := filepath.Join(dir, name+replaySuffix)
 	return path, s.medium.log.Save(path, info)
 }
@@ -118,11 +142,15 @@ func (s *served) closeWithout(cause error) error {
 	if bytes == 0 && lost == nil {
 		return nil // everything had reached the medium before it went
 	}
-	path, err := s.saveUnsaved()
+	path, found, err := s.saveUnsaved()
 	if err != nil {
 		return &keptError{fmt.Sprintf("%s: %s of changes %s are LOST: %v", why, byteCount(bytes), s.whatUnsaved(), err), "", cause}
 	}
-	text := fmt.Sprintf("%s: %s of changes %s are kept in %s, and the next mount of the volume writes them", why, byteCount(bytes), s.whatUnsaved(), path)
+	then := "the next mount of the volume writes them"
+	if !found {
+		then = "'fatvol replay apply " + path + "' writes them"
+	}
+	text := fmt.Sprintf("%s: %s of changes %s are kept in %s, and %s", why, byteCount(bytes), s.whatUnsaved(), path, then)
 	if lost != nil {
 		text += fmt.Sprintf("; some changes of names and sizes are LOST: %v", lost)
 	}

@@ -34,7 +34,7 @@ import (
 const magic = "FATVOLR1"
 
 const (
-	maxHeader = 1 << 20
+	maxHeader = 16 << 20
 	maxChunk  = 1 << 30 // bytes of one write
 	maxStates = math.MaxUint16
 )
@@ -52,6 +52,50 @@ type Info struct {
 	Label  string    `json:"label"`
 	Bytes  int64     `json:"bytes"` // written and not on the medium
 	Files  []File    `json:"files"` // with contents among them
+	// Omitted is how many more files there are, which the header had no room for.
+	Omitted int `json:"omitted,omitempty"`
+}
+
+// maxFile is the largest file that a FAT volume holds.
+const maxFile = 1<<32 - 1
+
+// check refuses numbers that cannot be true: whoever extracts the files would follow them.
+func (i *Info) check() error {
+	if i.Size < 0 || i.Offset < 0 || i.Offset > i.Size {
+		return fmt.Errorf("%w: a volume at offset %d of an image of %d bytes", ErrFile, i.Offset, i.Size)
+	}
+	for _, f := range i.Files {
+		if f.Size < 0 || f.Size > maxFile {
+			return fmt.Errorf("%w: a file of %d bytes", ErrFile, f.Size)
+		}
+		left := f.Size
+		for _, p := range f.Pieces {
+			if err := device.CheckRange("file", p.Off, p.N, i.Size); err != nil {
+				return fmt.Errorf("%w: %w", ErrFile, err)
+			}
+			if left -= p.N; left < 0 {
+				return fmt.Errorf("%w: a file of %d bytes with more in its pieces", ErrFile, f.Size)
+			}
+		}
+	}
+	return nil
+}
+
+// header is Info as it is stored. Where it would be too long, files are left out: they are only named
+// there, what was written to them is in the records.
+func (i Info) header() ([]byte, error) {
+	all := len(i.Files)
+	for {
+		text, err := json.Marshal(i)
+		if err != nil || len(text) <= maxHeader {
+			return text, err
+		}
+		if len(i.Files) == 0 {
+			return nil, fmt.Errorf("header of %d bytes", len(text))
+		}
+		i.Files = i.Files[:len(i.Files)/2]
+		i.Omitted = all - len(i.Files)
+	}
 }
 
 // File is a file of the volume with unsynced contents, and where its bytes lie in the image.
@@ -100,12 +144,24 @@ func (l *Log) Save(path string, info Info) (err error) {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	// A hard link, unlike a rename, does not replace what is there.
-	if err := os.Link(f.Name(), path); err != nil {
+	if err := place(f.Name(), path); err != nil {
 		return err
 	}
-	os.Remove(f.Name())
 	return syncDir(dir)
+}
+
+// place gives the file at from the path to, where nothing may be. A hard link, unlike a rename, does not
+// replace what is there; but not every file system has them.
+func place(from, to string) error {
+	err := os.Link(from, to)
+	if err == nil {
+		os.Remove(from)
+		return nil
+	}
+	if _, there := os.Lstat(to); !errors.Is(there, os.ErrNotExist) {
+		return err
+	}
+	return os.Rename(from, to)
 }
 
 func syncDir(dir string) error {
@@ -118,7 +174,7 @@ func syncDir(dir string) error {
 }
 
 func (l *Log) encode(w *writer, info Info) error {
-	header, err := json.Marshal(info)
+	header, err := info.header()
 	if err != nil {
 		return err
 	}
@@ -231,8 +287,8 @@ func (r *reader) info() (*Info, error) {
 	if err := json.Unmarshal(header, info); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFile, err)
 	}
-	if info.Size < 0 {
-		return nil, fmt.Errorf("%w: an image of %d bytes", ErrFile, info.Size)
+	if err := info.check(); err != nil {
+		return nil, err
 	}
 	return info, nil
 }
