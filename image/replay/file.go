@@ -203,6 +203,9 @@ func (l *Log) encode(w *writer, info Info) error {
 	slices.Sort(offsets)
 	for _, at := range offsets {
 		s := l.kept[at]
+		if s[0].any {
+			continue
+		}
 		if len(s) > maxStates {
 			return fmt.Errorf("block at offset %d has %d states", at, len(s))
 		}

@@ -28,6 +28,8 @@ type state struct {
 	seq uint64
 	// failed: the change was reported to have failed. Who knows how much of it was done.
 	failed bool
+	// any: the contents are not known.
+	any bool
 }
 
 // states are the contents that the medium may have in a block that the engine holds: without unsynced
@@ -38,7 +40,8 @@ type states []state
 const region = 1 << 20
 
 // Keep remembers the contents of the blocks that p, just read from or written to offset off, covers
-// whole: from now on the medium has to agree with them.
+// whole: from now on the medium has to agree with them. If that may still have what was there before an
+// unsynced write, which is not known, it has to from the next Sync on.
 func (l *Log) Keep(off int64, p []byte) {
 	if off%block != 0 {
 		return
@@ -48,8 +51,15 @@ func (l *Log) Keep(off int64, p []byte) {
 	for ; len(p) >= block; off, p = off+block, p[block:] {
 		delete(l.leaving, off)
 		if l.kept[off] == nil {
-			l.kept[off] = states{{digest: digestOf(p[:block])}}
 			l.regions[off/region]++
+			now := state{digest: digestOf(p[:block])}
+			if len(l.entries) == 0 {
+				l.kept[off] = states{now}
+				continue
+			}
+			now.seq = l.seq
+			l.kept[off] = states{{any: true}, now}
+			l.changed = append(l.changed, off)
 		}
 	}
 }
@@ -101,7 +111,7 @@ func (l *Log) noteLocked(e entry, failed bool) {
 		if last := s[len(s)-1]; failed && last.failed && last.digest == d {
 			continue // tried again
 		}
-		l.kept[at] = append(s, state{d, e.seq, failed})
+		l.kept[at] = append(s, state{digest: d, seq: e.seq, failed: failed})
 		l.changed = append(l.changed, at)
 	}
 }
@@ -179,5 +189,5 @@ func (l *Log) agrees(at int64, d digest) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.kept[at]
-	return s == nil || slices.ContainsFunc(s, func(s state) bool { return s.digest == d })
+	return s == nil || slices.ContainsFunc(s, func(s state) bool { return s.any || s.digest == d })
 }
