@@ -10,8 +10,9 @@
 //
 // A node is what the kernel calls an inode. Its id comes from the engine's counter and is never used
 // again; it lives as long as the kernel has references to it, which LOOKUP and its like give and FORGET
-// takes back. A handle is an open file; errors of writing come back to it once. Directories have no
-// handles but a number, since an offset says where a listing goes on.
+// takes back, and so does a file that has lost its name (orphan.go). A handle is an open file; errors of
+// writing come back to it once. Directories have no handles but a number, since an offset says where a
+// listing goes on.
 //
 // # What the kernel caches
 //
@@ -32,8 +33,15 @@
 // Normally the kernel checks modes (default_permissions). With options that grant more than its rules
 // do, quiet and allow_utime, it is us who check every request (perm.go), by the caller's ids.
 //
+// # Durability
+//
+// What the engine promises, as the requests ask for it: FSYNC and FSYNCDIR return when the data and the
+// metadata are on stable storage, FLUSH starts that. Nothing is held back here. With Options.Writeback
+// the kernel holds back what applications wrote until one of these, or until it pleases.
+//
 // # Locks
 //
+//	closing         held shared while a handle is closed; exclusively, for a moment, to wait for that
 //	table shards    node and handle tables; never held while in the engine or the kernel
 //	scan.mu         position of the VFAT_IOCTL_READDIR ioctls of one open directory; held over a ReadDir
 //

@@ -464,6 +464,22 @@ func TestBadOperations(t *testing.T) {
 	}
 }
 
+// Locks are the kernel's own, and as good as on any file system.
+func TestLocks(t *testing.T) {
+	m := mount(t, setup{})
+	a := create(t, m.path("f"), "x")
+	b, err := os.OpenFile(m.path("F"), os.O_RDWR, 0) // by another spelling it is the same file
+	must(t, err)
+	defer b.Close()
+	must(t, unix.Flock(int(a.Fd()), unix.LOCK_EX|unix.LOCK_NB))
+	wantErrno(t, "second flock", unix.Flock(int(b.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EAGAIN)
+	must(t, unix.Flock(int(a.Fd()), unix.LOCK_UN))
+	must(t, unix.Flock(int(b.Fd()), unix.LOCK_EX|unix.LOCK_NB))
+	lock := unix.Flock_t{Type: unix.F_WRLCK}
+	must(t, unix.FcntlFlock(a.Fd(), unix.F_OFD_SETLK, &lock))
+	wantErrno(t, "second fcntl lock", unix.FcntlFlock(b.Fd(), unix.F_OFD_SETLK, &lock), unix.EAGAIN)
+}
+
 func TestStatfs(t *testing.T) {
 	m := mount(t, setup{})
 	var st unix.Statfs_t

@@ -75,10 +75,19 @@ func helperError(dir, said string, err error) error {
 		return fmt.Errorf("%w: allow_other needs the line user_allow_other in /etc/fuse.conf, which root can add", ErrNotPermitted)
 	case strings.Contains(said, "fuse device not found"), strings.Contains(said, devFuse):
 		return fmt.Errorf("%w: %s: %s", ErrNoFUSE, fusermount, said)
-	case strings.Contains(said, "no write access to mountpoint"), strings.Contains(said, "ermission denied"), strings.Contains(said, "ot permitted"), strings.Contains(said, "not allowed"):
-		return fmt.Errorf("%w: %s: %s", ErrNotPermitted, fusermount, said)
+	}
+	for _, refusal := range refusals {
+		if strings.Contains(said, refusal) {
+			return fmt.Errorf("%w: %s: %s", ErrNotPermitted, fusermount, said)
+		}
 	}
 	return fmt.Errorf("mount on %s: %s: %s", dir, fusermount, said)
+}
+
+// refusals are parts of what fusermount3 says when the user may not do what he asked for.
+var refusals = []string{
+	"no write access to mountpoint", "not owned by user", "is forbidden", "is privileged", "too many FUSE filesystems",
+	"Permission denied", "Operation not permitted",
 }
 
 // receiveFD takes one descriptor from a socket, closed on exec from the first moment.

@@ -135,6 +135,29 @@ func TestMountErrors(t *testing.T) {
 	}
 }
 
+// What fusermount3 says becomes one line, and one of our errors where it is the same thing.
+func TestHelperErrors(t *testing.T) {
+	for _, c := range []struct {
+		said string
+		is   error
+		want string
+	}{
+		{"fusermount3: option allow_other only allowed if 'user_allow_other' is set in /etc/fuse.conf\n", ErrNotPermitted, "/etc/fuse.conf"},
+		{"fusermount3: user has no write access to mountpoint /mnt\n", ErrNotPermitted, "no write access"},
+		{"fusermount3: mounting over filesystem type 0x009fa0 is forbidden\n", ErrNotPermitted, "forbidden"},
+		{"fusermount3: mount failed: Operation not permitted\n", ErrNotPermitted, "not permitted"},
+		{"fusermount3: fuse device not found, try 'modprobe fuse' first\n", ErrNoFUSE, "modprobe"},
+		{"fusermount3: failed to open /dev/fuse: Permission denied\n", ErrNoFUSE, "/dev/fuse"},
+		{"fusermount3: something\nelse\n", nil, "something else"},
+		{"", nil, "exit status 1"},
+	} {
+		err := helperError("/mnt", c.said, errors.New("exit status 1"))
+		if c.is != nil && !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v, want %v with %q", c.said, err, c.is, c.want)
+		}
+	}
+}
+
 func TestMountOnFullDirectoryAndThroughLink(t *testing.T) {
 	vol := newVolume(t)
 	dir := t.TempDir()
