@@ -34,6 +34,7 @@ type dir struct {
 	holes   []hole             // free slots below tail
 
 	// What the open epoch changed.
+	listed  bool // in v.epoch.dirs; so it may stay when no edit is left
 	edits   map[int32][]edit
 	removed map[string]removedName // names that went, by key
 	freed   map[int32]int32        // slots, by the first, that become free once the removal is on the medium
@@ -63,7 +64,7 @@ func (d *dir) slot(i int32) []byte {
 
 // busy reports whether the contents must stay in memory.
 func (d *dir) busy() bool {
-	return len(d.edits) > 0 || d.inPlan || d.pins.Load() > 0
+	return d.listed || d.inPlan || d.pins.Load() > 0
 }
 
 // maxDirClusters is the number of clusters of the largest directory.

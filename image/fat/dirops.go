@@ -425,7 +425,8 @@ func (v *Volume) unlinked(n *Node) {
 // evictNow forgets the contents of a removed directory together with changes that no longer matter.
 func (v *Volume) evictNow(n *Node) {
 	d := n.dir
-	if len(d.edits) > 0 {
+	if d.listed {
+		d.listed = false
 		for i, other := range v.epoch.dirs {
 			if other == n {
 				v.epoch.dirs = append(v.epoch.dirs[:i:i], v.epoch.dirs[i+1:]...)

@@ -22,7 +22,8 @@ func (v *Volume) set(n *Node, i int32, s []byte, ph phase) phase {
 		copy(d.slot(i), s)
 		return es[k-1].phase
 	}
-	if len(d.edits) == 0 {
+	if !d.listed {
+		d.listed = true
 		v.epoch.dirs = append(v.epoch.dirs, n)
 	}
 	e := edit{pos: i, phase: ph}

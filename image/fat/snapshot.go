@@ -260,6 +260,7 @@ func (v *Volume) renderDirs(p *plan) error {
 		p.dirs = append(p.dirs, planDir{n, d.freed})
 		d.inPlan = true
 		d.oldTail = d.tail
+		d.listed = false
 		d.edits = make(map[int32][]edit)
 		d.forgetRemoved()
 	}
