@@ -35,7 +35,14 @@ func (r *Recorder) Torn(base device.Device, upTo, sectors int) error {
 	if err := Replay(base, log, upTo); err != nil || upTo >= len(log) || !log[upTo].isChange() {
 		return err
 	}
-	e := log[upTo]
+	return Tear(base, log[upTo], sectors)
+}
+
+// Tear applies a first part of so many sectors of a change.
+func Tear(base device.Device, e Entry, sectors int) error {
+	if !e.isChange() {
+		return nil
+	}
 	e.Len = tornAt(e.Off, e.Len, sectors)
 	if e.Kind == Write {
 		e.Data = e.Data[:e.Len]
@@ -53,7 +60,7 @@ func (r *Recorder) Scatter(base device.Device, upTo int, rng *rand.Rand) error {
 	if err := Replay(base, log, synced); err != nil {
 		return err
 	}
-	return scatter(base, log[synced:upTo], rng)
+	return Scatter(base, log[synced:upTo], rng)
 }
 
 // Subset applies everything that a sync among the first upTo entries covers, and of the later
@@ -98,9 +105,9 @@ func apply(base device.Device, e Entry) error {
 	return device.ZeroAt(base, e.Off, e.Len)
 }
 
-// scatter gives each sector that the window touches the state after a random one of the changes
-// to it, or leaves it as it was.
-func scatter(base device.Device, window []Entry, rng *rand.Rand) error {
+// Scatter gives each sector that a window of entries touches the state after a random one of the
+// changes to it, or leaves it as it was.
+func Scatter(base device.Device, window []Entry, rng *rand.Rand) error {
 	touched := make(map[int64][]Entry)
 	var order []int64
 	for _, e := range window {
