@@ -143,7 +143,7 @@ func (v *Volume) Hold(n *Node) (*Node, error) {
 
 // Release gives back references. It does no I/O.
 func (n *Node) Release(count int) {
-	if n.parent == nil && n.id == rootID || count == 0 {
+	if n.id == rootID || count == 0 {
 		return
 	}
 	if n.refs.Add(-int64(count)) > 0 {
