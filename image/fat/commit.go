@@ -62,6 +62,17 @@ func (v *Volume) commit() error {
 // execute writes a plan from the first phase that is not completely on the medium. After an error it
 // can be called again: each phase is written whole again, with the same bytes.
 func (v *Volume) execute(p *plan) error {
+	if p.flag != nil {
+		// On the medium before the first change: what a cut leaves on a volume that is not
+		// marked dirty, nobody looks for.
+		if err := v.write(p.flag, 0); err != nil {
+			return err
+		}
+		if err := v.syncUpTo(v.dataSeq.Load()); err != nil {
+			return err
+		}
+		p.flag = nil
+	}
 	for p.next < phaseCount {
 		ws := p.phases[p.next]
 		if len(ws) > 0 && p.barrier[p.next] {
@@ -253,6 +264,10 @@ func (v *Volume) markClean() error {
 			if err := v.write(img, v.geo.FATStart+int64(k)*v.geo.FATBytes); err != nil {
 				return err
 			}
+		}
+		// The copies are equal again before the boot sector says that they are.
+		if err := v.syncUpTo(v.dataSeq.Load()); err != nil {
+			return err
 		}
 	}
 	if v.geo.StateOffset > 0 && v.geo.StateOffset < len(v.boot) {

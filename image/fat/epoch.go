@@ -35,6 +35,7 @@ func (v *Volume) wake() {
 // change while operations go on in the next epoch.
 type plan struct {
 	id     uint64
+	flag   []byte // the boot sector's first atom that marks the volume dirty, before anything else
 	phases [phaseCount][]write
 	// barrier says that everything written before must be durable before the phase begins.
 	barrier [phaseCount]bool

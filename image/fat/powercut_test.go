@@ -1,11 +1,12 @@
 package fat_test
 
 import (
-	"encoding/binary"
-	"flag"
+	"bytes"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,481 +16,329 @@ import (
 	"fatvol/image/fat/fattest"
 )
 
-var cutSeed = flag.Uint64("cut-seed", 1, "seed of the random parts of TestPowerCut")
-
-// A promise says what a file must hold at every cut from one on, until another promise of the path.
-type promise struct {
-	from    int // length of the log
-	path    string
-	allowed []string // "" stands for a file that is not there; no entry at all for anything
-}
-
-// cutter runs a workload on a volume whose writes are recorded.
+// A cutter runs operations on a recorded volume, and afterwards looks at what a power cut at each
+// moment would have left.
 type cutter struct {
-	t        testing.TB
-	v        *fat.Volume
-	rec      *faultdev.Recorder
-	rng      *rand.Rand
-	promises []promise
-	id       uint32
+	t      *engineTarget
+	rec    *faultdev.Recorder
+	base   *device.Mem // the volume when the recording began
+	synced []syncPoint
 }
 
-func (c *cutter) must(err error) {
-	c.t.Helper()
+// syncPoint is the tree as it was when a sync had returned.
+type syncPoint struct {
+	at    int               // entries of the log
+	files map[string]digest // by path
+}
+
+type digest struct {
+	size int64
+	sum  [32]byte
+}
+
+func newCutter(l fattest.Layout, opt fat.Options) (*cutter, error) {
+	target, err := newEngineTarget(l, opt)
 	if err != nil {
-		c.t.Fatal(err)
+		return nil, err
 	}
-}
-
-func (c *cutter) promise(path string, allowed ...string) {
-	c.promises = append(c.promises, promise{c.rec.Len(), path, allowed})
-}
-
-// data is size bytes of which each record of 8 tells which data it belongs to: bytes of something else
-// can be told from them.
-func (c *cutter) data(size int) string {
-	c.id++
-	b := make([]byte, size+8)
-	for i := 0; i < size; i += 8 {
-		binary.LittleEndian.PutUint32(b[i:], c.id)
-		binary.LittleEndian.PutUint32(b[i+4:], uint32(i)|1<<31)
+	if err := target.v.Close(); err != nil {
+		return nil, err
 	}
-	return string(b[:size])
+	c := &cutter{t: target}
+	return c, c.Mount()
 }
 
-func (c *cutter) dir(path string) *fat.Node {
-	n := c.v.Root()
-	for _, name := range strings.Split(path, "/") {
-		if name == "" || name == "." {
+// Mount begins a recording.
+func (c *cutter) Mount() error {
+	c.base = c.t.mem.Clone()
+	c.rec = faultdev.NewRecorder(c.t.mem)
+	c.t.dev = c.rec
+	c.synced = nil
+	if err := c.t.Mount(); err != nil {
+		return err
+	}
+	return c.note()
+}
+
+func (c *cutter) SetNow(now time.Time)  { c.t.SetNow(now) }
+func (c *cutter) Free() (uint32, error) { return c.t.Free() }
+func (c *cutter) Close()                { c.t.Close() }
+
+// Unmount ends the recording.
+func (c *cutter) Unmount() (fattest.Source, error) {
+	src, err := c.t.Unmount()
+	if err == nil {
+		err = c.note()
+	}
+	return src, err
+}
+
+// Do performs an operation. After a sync it remembers the tree.
+func (c *cutter) Do(op fattest.Op) fattest.Result {
+	res := c.t.Do(op)
+	if res.Err == 0 && (op.Kind == fattest.OpSync || op.Kind == fattest.OpFsync) {
+		if err := c.note(); err != nil {
+			res.Err, res.Note = syscall.EIO, err.Error()
+		}
+	}
+	return res
+}
+
+func (c *cutter) note() error {
+	r, err := fattest.Check(c.t.mem)
+	if err != nil {
+		return err
+	}
+	p := syncPoint{at: c.rec.Len(), files: map[string]digest{}}
+	for _, f := range r.Files {
+		if !f.IsDir {
+			if p.files[f.Path], err = digestOf(f); err != nil {
+				return err
+			}
+		}
+	}
+	c.synced = append(c.synced, p)
+	return nil
+}
+
+func digestOf(f *fattest.File) (digest, error) {
+	b, err := f.Contents()
+	return digest{f.Size, sha256.Sum256(b)}, err
+}
+
+// promised are the files that must be whole at a cut with so many entries written: those that were
+// there at the last sync, and that were there unchanged at the next, so that nobody has touched them
+// in between.
+func (c *cutter) promised(at int) map[string]digest {
+	out := map[string]digest{}
+	for i := len(c.synced) - 1; i >= 0; i-- {
+		if c.synced[i].at > at {
 			continue
 		}
-		next, _, err := c.v.Lookup(n, name)
-		c.must(err)
-		n = next
+		for path, d := range c.synced[i].files {
+			if i+1 == len(c.synced) || c.synced[i+1].files[path] == d {
+				out[path] = d
+			}
+		}
+		break
 	}
-	return n
+	return out
 }
 
-func dirAndName(path string) (string, string) {
-	i := strings.LastIndexByte(path, '/')
-	return path[:max(i, 0)], path[i+1:]
+// cut is one state of the medium.
+type cut struct {
+	at   int
+	what string
+	m    *device.Mem
 }
 
-func (c *cutter) create(path, data string) *fat.Node {
-	dir, name := dirAndName(path)
-	n, err := c.v.Create(c.dir(dir), name, 0)
-	c.must(err)
-	c.append(n, data)
-	return n
-}
-
-func (c *cutter) append(n *fat.Node, data string) {
-	k, _, err := n.Append([]byte(data))
-	c.must(err)
-	if k != len(data) {
-		c.t.Fatalf("append: %d of %d bytes", k, len(data))
+// cuts calls fn for the states of the medium after each entry from the first on, of which every
+// step-th is looked at: as written, with the next write torn, and with the sectors since the last
+// sync written in any order.
+func (c *cutter) cuts(rng *rand.Rand, step int, fn func(cut)) error {
+	log := c.rec.Log()
+	now, synced, covered := c.base.Clone(), c.base.Clone(), 0
+	for at := 0; at <= len(log); at++ {
+		if at > 0 {
+			if err := faultdev.Replay(now, log[at-1:at], 1); err != nil {
+				return err
+			}
+		}
+		if s := faultdev.Synced(log, at); s > covered {
+			if err := faultdev.Replay(synced, log[covered:s], s-covered); err != nil {
+				return err
+			}
+			covered = s
+		}
+		if rng.IntN(step) != 0 && at != len(log) {
+			continue
+		}
+		fn(cut{at, "as written", now.Clone()})
+		if at < len(log) && log[at].Len > faultdev.SectorSize {
+			m, n := now.Clone(), 1+rng.IntN(int(log[at].Len/faultdev.SectorSize))
+			if err := faultdev.Tear(m, log[at], n); err != nil {
+				return err
+			}
+			fn(cut{at, fmt.Sprintf("the next write torn after %d sectors", n), m})
+		}
+		if at > covered+1 {
+			m := synced.Clone()
+			if err := faultdev.Scatter(m, log[covered:at], rng); err != nil {
+				return err
+			}
+			fn(cut{at, fmt.Sprintf("entries %d to %d in any order", covered, at), m})
+		}
 	}
+	return nil
 }
 
-func (c *cutter) mkdir(path string) {
-	dir, name := dirAndName(path)
-	n, err := c.v.Mkdir(c.dir(dir), name, 0)
-	c.must(err)
-	n.Release(1)
+// checkCut reports what a cut must not leave.
+func (c *cutter) checkCut(x cut) (*fattest.Report, error) {
+	r, err := fattest.Check(x.m)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.DamageErr(); err != nil {
+		return r, err
+	}
+	if !r.Dirty && len(r.Findings) > 0 {
+		return r, fmt.Errorf("not marked dirty, and yet %w", r.Err())
+	}
+	byPath, byContents := map[string]digest{}, map[digest]bool{}
+	for _, f := range r.Files {
+		if !f.IsDir {
+			d, err := digestOf(f)
+			if err != nil {
+				return r, fmt.Errorf("%q: %w", f.Path, err)
+			}
+			byPath[f.Path], byContents[d] = d, true
+		}
+	}
+	for path, d := range c.promised(x.at) {
+		// A file that was renamed there and back may be caught under its other name.
+		if byPath[path] != d && !byContents[d] {
+			return r, fmt.Errorf("%q was synced with %d bytes, and is lost or changed", path, d.size)
+		}
+	}
+	return r, nil
 }
 
-func (c *cutter) unlink(path string) {
-	dir, name := dirAndName(path)
-	c.must(c.v.Unlink(c.dir(dir), name))
-}
-
-func (c *cutter) rename(from, to string, flags fat.RenameFlags) {
-	fd, fn := dirAndName(from)
-	td, tn := dirAndName(to)
-	c.must(c.v.Rename(c.dir(fd), fn, c.dir(td), tn, flags))
-}
-
-// workloads are what is cut.
-var workloads = map[string]func(c *cutter){
-	"append": func(c *cutter) {
-		for i := 0; i < 12; i++ {
-			path := fmt.Sprintf("file with a long name, number %d.data", i)
-			all := c.data(c.rng.IntN(3000) + 1)
-			n := c.create(path, all)
-			c.must(n.Sync())
-			c.promise(path, all)
-			for k := 0; k < 3; k++ {
-				c.promise(path)
-				more := c.data(c.rng.IntN(9000) + 1)
-				c.append(n, more)
-				all += more
-				c.must(n.Sync())
-				c.promise(path, all)
-			}
-			n.Release(1)
-		}
-	},
-	"editor": func(c *cutter) {
-		old := c.data(2000)
-		c.create("Document.text", old).Release(1)
-		c.must(c.v.Sync())
-		c.promise("Document.text", old)
-		for i := 0; i < 25; i++ {
-			text := c.data(c.rng.IntN(8000) + 1)
-			n := c.create("document.text.tmp~", text)
-			if i%3 == 0 {
-				c.must(n.Sync())
-			}
-			c.promise("Document.text", old, text)
-			c.rename("document.text.tmp~", "Document.text", 0)
-			if i%2 == 0 {
-				c.must(n.Sync())
-				c.promise("Document.text", text)
-			}
-			n.Release(1)
-			if i%2 != 0 {
-				c.must(c.v.Sync())
-				c.promise("Document.text", text)
-			}
-			old = text
-		}
-	},
-	"rewrite": func(c *cutter) { // truncation to nothing and new contents
-		old := c.data(5000)
-		n := c.create("settings.ini", old)
-		c.must(n.Sync())
-		c.promise("settings.ini", old)
-		for i := 0; i < 15; i++ {
-			text := c.data(c.rng.IntN(9000) + 1)
-			c.promise("settings.ini", old, text)
-			c.must(n.Truncate(0))
-			c.append(n, text)
-			c.must(n.Sync())
-			c.promise("settings.ini", text)
-			old = text
-		}
-		n.Release(1)
-	},
-	"trees": func(c *cutter) {
-		for i := 0; i < 8; i++ {
-			top := fmt.Sprintf("Directory number %d", i)
-			c.mkdir(top)
-			c.mkdir(top + "/sub directory")
-			text := c.data(700)
-			c.create(top+"/sub directory/some file.txt", text).Release(1)
-			if i%2 == 0 {
-				c.must(c.v.Sync())
-			}
-			c.mkdir(top + " other")
-			c.rename(top+"/sub directory", top+" other/moved here", 0)
-			c.must(c.v.Sync())
-			c.promise(top+" other/moved here/some file.txt", text)
-			c.rename(top+" other", top+"/deeper", 0)
-			c.promise(top + " other/moved here/some file.txt")
-			if i%3 == 0 {
-				c.must(c.v.Sync())
-				c.promise(top+"/deeper/moved here/some file.txt", text)
-			}
-			c.promise(top + "/deeper/moved here/some file.txt")
-			c.unlink(top + "/deeper/moved here/some file.txt")
-			dir := c.dir(top + "/deeper")
-			c.must(c.v.Rmdir(dir, "moved here"))
-			c.must(c.v.Rmdir(c.dir(top), "deeper"))
-			c.must(c.v.Sync())
-		}
-	},
-	"reuse": func(c *cutter) { // fill, remove, fill again: freed clusters and slots get new owners
-		for round := 0; round < 6; round++ {
-			var paths []string
-			for i := 0; i < 12; i++ {
-				path := fmt.Sprintf("round %d of file %d", round, i)
-				text := c.data(c.rng.IntN(4000) + 200)
-				c.create(path, text).Release(1)
-				paths = append(paths, path)
-			}
-			c.must(c.v.Sync())
-			for i, p := range paths {
-				if i%3 == 0 {
-					continue
-				}
-				c.unlink(p)
-				if i%4 == 0 { // the very name comes back
-					c.create(p, c.data(900)).Release(1)
-				}
-			}
-			c.must(c.v.Sync())
-		}
-	},
-	"truncate": func(c *cutter) {
-		id := c.data(40000)
-		n := c.create("grows and shrinks.bin", id)
-		c.must(n.Sync())
-		size := int64(len(id))
-		for i := 0; i < 20; i++ {
-			c.promise("grows and shrinks.bin")
-			size = int64(c.rng.IntN(40000))
-			c.must(n.Truncate(size))
-			if i%2 == 0 {
-				c.must(n.Truncate(size + 5000))
-			}
-			if i%5 == 0 {
-				c.rename("grows and shrinks.bin", "x", 0)
-				c.rename("x", "grows and shrinks.bin", 0)
-			}
-			c.must(n.Sync())
-		}
-		n.Release(1)
-	},
-	"growth": func(c *cutter) { // of a directory, and its end coming back
-		c.mkdir("d")
-		for round := 0; round < 3; round++ {
-			for i := 0; i < 60; i++ {
-				c.create(fmt.Sprintf("d/entry with a rather long name so that slots run out %d", i), "").Release(1)
-				if i%20 == 19 {
-					c.must(c.v.Sync())
-				}
-			}
-			for i := 0; i < 60; i++ {
-				c.unlink(fmt.Sprintf("d/entry with a rather long name so that slots run out %d", i))
-				if i%25 == 24 {
-					c.must(c.v.Sync())
-				}
-			}
-			c.must(c.v.Sync())
-		}
-	},
-	"exchange": func(c *cutter) {
-		c.mkdir("far away")
-		for i := 0; i < 30; i++ { // so that the two names do not share an atom
-			c.create(fmt.Sprintf("far away/filler %d", i), "").Release(1)
-		}
-		a, b := c.data(1000), c.data(2000)
-		c.create("left.bin", a).Release(1)
-		c.create("far away/right.bin", b).Release(1)
-		c.must(c.v.Sync())
-		for i := 0; i < 10; i++ {
-			c.promise("left.bin", a, b)
-			c.promise("far away/right.bin", a, b)
-			c.rename("left.bin", "far away/right.bin", fat.RenameExchange)
-			a, b = b, a
-			c.must(c.v.Sync())
-			c.promise("left.bin", a)
-			c.promise("far away/right.bin", b)
-		}
-	},
-	"rotate": func(c *cutter) { // names that go and come in one epoch
-		texts := map[int]string{}
-		for i := 0; i < 4; i++ {
-			texts[i] = c.data(500 + i)
-			c.create(fmt.Sprintf("the log file.%d", i), texts[i]).Release(1)
-		}
-		c.must(c.v.Sync())
-		for round := 0; round < 10; round++ {
-			c.rename("the log file.2", "the log file.3", 0)
-			c.rename("the log file.1", "the log file.2", 0)
-			c.rename("the log file.0", "the log file.1", 0)
-			c.create("the log file.0", c.data(300)).Release(1)
-			if round%2 == 0 {
-				c.must(c.v.Sync())
-			}
-		}
-	},
-}
-
+// TestPowerCut cuts the power at every moment of the things that applications do.
 func TestPowerCut(t *testing.T) {
-	// Small clusters and an almost full directory page make every kind of crossing happen.
-	layouts := []fattest.Layout{
-		{Width: 12, Clusters: 900}, {Width: 12, Clusters: 600, ClusterSize: 2048, FATs: 1},
-		{Width: 16, Clusters: 4200}, {Width: 32, Clusters: 65600}, {Width: 32, Clusters: 65530, SectorSize: 4096},
-	}
-	cuts := 0
-	for name, work := range workloads {
-		for _, l := range layouts {
-			t.Run(fmt.Sprintf("%s/FAT%d-%d-%d", name, l.Width, l.SectorSize, l.ClusterSize), func(t *testing.T) {
-				cuts += cut(t, l, work)
+	for _, l := range faultLayouts {
+		for _, s := range scenarios() {
+			t.Run(fmt.Sprintf("FAT%d/%s", l.Width, s.name), func(t *testing.T) {
+				t.Parallel()
+				c, err := newCutter(l, fat.Options{CommitDelay: -1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				run := func(ops []fattest.Op) {
+					for _, op := range ops {
+						if op.Kind == fattest.OpRemount {
+							if _, err := c.Unmount(); err != nil {
+								t.Fatal(err)
+							}
+							if err := c.Mount(); err != nil {
+								t.Fatal(err)
+							}
+						} else if res := c.Do(op); res.Err != 0 && res.Err != syscall.ENOENT {
+							t.Fatalf("%v: %v %s", op, res.Err, res.Note)
+						}
+					}
+				}
+				run(s.before)
+				run(s.ops)
+				if _, err := c.Unmount(); err != nil {
+					t.Fatal(err)
+				}
+				rng := rand.New(rand.NewPCG(*seed, 0))
+				if err := c.cuts(rng, 1, func(x cut) {
+					if _, err := c.checkCut(x); err != nil {
+						t.Errorf("cut after entry %d, %s: %v", x.at, x.what, err)
+					}
+				}); err != nil {
+					t.Fatal(err)
+				}
 			})
 		}
 	}
-	t.Logf("%d cuts checked", cuts)
 }
 
-// cut runs a workload and checks what every cut of it, and samples of what the host may make of the
-// writes since the last sync, leave behind.
-func cut(t *testing.T, l fattest.Layout, work func(*cutter)) (cuts int) {
-	size, err := fattest.VolumeSize(l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mem := device.NewMem(size)
-	if err := fattest.Format(mem, l); err != nil {
-		t.Fatal(err)
-	}
-	base := mem.Clone()
-	c := &cutter{t: t, rec: faultdev.NewRecorder(mem), rng: rand.New(rand.NewPCG(*cutSeed, 2))}
-	c.record(c.rec, work)
-	check(t, mem)
-
-	log := c.rec.Log()
-	state := base.Clone()
-	rng := rand.New(rand.NewPCG(*cutSeed, 3))
-	for upTo := 0; upTo <= len(log); upTo++ {
-		if upTo > 0 {
-			if err := faultdev.Replay(state, log[upTo-1:upTo], 1); err != nil {
-				t.Fatal(err)
+// TestPowerCutExercise cuts the power at random moments of random operations.
+func TestPowerCutExercise(t *testing.T) {
+	for i, l := range []fattest.Layout{
+		{Width: 12, Clusters: 300}, {Width: 12, Clusters: 100, ClusterSize: 4096}, {Width: 16, Clusters: 4100, RootEntries: 64},
+		{Width: 16, Clusters: 4085, ClusterSize: 2048, FATs: 1}, {Width: 32, Clusters: 65600},
+	} {
+		t.Run(fmt.Sprintf("%d_FAT%d", i, l.Width), func(t *testing.T) {
+			t.Parallel()
+			cfg := engineConfig(t, cell{l, fat.Options{}})
+			cfg.Seed, cfg.Ops, cfg.Remount, cfg.Deep = *seed+uint64(i), *ops/8, 250, nil
+			rng := rand.New(rand.NewPCG(cfg.Seed, 1))
+			var c *cutter
+			cfg.New = func() (_ fattest.Target, err error) {
+				c, err = newCutter(l, fat.Options{CommitDelay: -1})
+				return c, err
 			}
-		}
-		if !c.verify(state, upTo, "in order") {
-			return cuts
-		}
-		cuts++
-		if upTo%3 != 0 {
-			continue
-		}
-		for k := 0; k < 2; k++ {
-			mixed := base.Clone()
-			how := "scattered"
-			if k == 0 {
-				err = c.rec.Scatter(mixed, upTo, rng)
-			} else {
-				how, err = "subset", c.rec.Subset(mixed, upTo, rng)
+			cfg.Deep = func(fattest.Source) error {
+				var failed error
+				err := c.cuts(rng, 10, func(x cut) {
+					if _, err := c.checkCut(x); err != nil && failed == nil {
+						failed = fmt.Errorf("cut after entry %d, %s: %w", x.at, x.what, err)
+					}
+				})
+				return errors.Join(failed, err)
 			}
-			if err != nil {
-				t.Fatal(err)
+			if err := fattest.Exercise(cfg); err != nil {
+				t.Errorf("%v\nto repeat: go test -run '%s' -seed %d -ops %d", err, t.Name(), *seed, *ops)
 			}
-			if !c.verify(mixed, upTo, how) {
-				return cuts
-			}
-			cuts++
-		}
-	}
-	return cuts
-}
-
-// record runs a workload on a volume on dev.
-func (c *cutter) record(dev device.Device, work func(*cutter)) {
-	var err error
-	c.v, err = fat.Open(dev, fat.Options{CommitDelay: -time.Second})
-	c.must(err)
-	work(c)
-	c.must(c.v.Close())
-}
-
-// syncless hides the syncs from what is below: then there is no order at all.
-type syncless struct{ device.Device }
-
-func (syncless) Sync() error { return nil }
-
-// TestPowerCutFindsFaults shows that the checks fail where they should: without syncs between the phases
-// every workload leaves damage behind some cut.
-func TestPowerCutFindsFaults(t *testing.T) {
-	l := fattest.Layout{Width: 16, Clusters: 4200}
-	size, err := fattest.VolumeSize(l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, work := range workloads {
-		mem := device.NewMem(size)
-		if err := fattest.Format(mem, l); err != nil {
-			t.Fatal(err)
-		}
-		base := mem.Clone()
-		c := &cutter{t: t, rec: faultdev.NewRecorder(mem), rng: rand.New(rand.NewPCG(*cutSeed, 2))}
-		c.record(syncless{c.rec}, work)
-		rng := rand.New(rand.NewPCG(*cutSeed, 3))
-		found := false
-		for try := 0; try < 300 && !found; try++ {
-			upTo := rng.IntN(c.rec.Len() + 1)
-			mixed := base.Clone()
-			if err := c.rec.Scatter(mixed, upTo, rng); err != nil {
-				t.Fatal(err)
-			}
-			found = c.problem(mixed, upTo) != nil
-		}
-		if !found {
-			t.Errorf("%s: no cut without syncs did any damage", name)
-		}
+		})
 	}
 }
 
-// verify checks one state of the medium.
-func (c *cutter) verify(dev fattest.Source, upTo int, how string) bool {
-	err := c.problem(dev, upTo)
-	if err != nil {
-		c.t.Errorf("cut after write %d of %d, %s: %v\n-run '%s' -cut-seed %d", upTo, c.rec.Len(), how, err, c.t.Name(), *cutSeed)
-	}
-	return err == nil
-}
-
-// problem is what is wrong with a state of the medium after a cut.
-func (c *cutter) problem(dev fattest.Source, upTo int) error {
-	r, err := fattest.Check(dev)
-	if err == nil {
-		err = r.DamageErr()
-	}
-	if err == nil {
-		err = c.kept(r, upTo)
-	}
-	if err == nil {
-		err = unmixed(r)
-	}
-	return err
-}
-
-// kept looks whether what was promised is there.
-func (c *cutter) kept(r *fattest.Report, upTo int) error {
-	now := map[string][]string{}
-	for _, p := range c.promises {
-		if p.from <= upTo {
-			now[p.path] = p.allowed
+// TestPowerCutSave: saving a file by writing another and renaming it over the first leaves the old
+// contents or the new ones, whole.
+func TestPowerCutSave(t *testing.T) {
+	for _, l := range faultLayouts {
+		for _, fsync := range []bool{true, false} {
+			t.Run(fmt.Sprintf("FAT%d/fsync=%v", l.Width, fsync), func(t *testing.T) {
+				c, err := newCutter(l, fat.Options{CommitDelay: -1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				do := func(op fattest.Op) {
+					if res := c.Do(op); res.Err != 0 {
+						t.Fatalf("%v: %v %s", op, res.Err, res.Note)
+					}
+				}
+				contents := func(i int) fattest.Op { return fattest.Op{Kind: write, Slot: 1, Len: int64(700 * i), Seed: uint64(i)} }
+				var versions [][]byte
+				first := 0 // entries once the first version is safe
+				for i := 1; i <= 6; i++ {
+					if i > 1 {
+						versions = append(versions, contents(i-1).Data())
+					}
+					do(fattest.Op{Kind: fattest.OpOpen, Path: "document.tmp", Slot: 1, Flags: excl})
+					do(contents(i))
+					if fsync {
+						do(fattest.Op{Kind: fattest.OpFsync, Slot: 1})
+					}
+					do(fattest.Op{Kind: fattest.OpClose, Slot: 1})
+					do(fattest.Op{Kind: fattest.OpRename, Path: "document.tmp", To: "A document with a long name.txt"})
+					if i == 1 {
+						do(fattest.Op{Kind: fattest.OpSync})
+						first = c.rec.Len()
+					}
+				}
+				versions = append(versions, contents(6).Data())
+				if _, err := c.Unmount(); err != nil {
+					t.Fatal(err)
+				}
+				if err := c.cuts(rand.New(rand.NewPCG(*seed, 2)), 1, func(x cut) {
+					r, err := c.checkCut(x)
+					if err != nil {
+						t.Errorf("cut after entry %d, %s: %v", x.at, x.what, err)
+						return
+					}
+					f := r.Find("A document with a long name.txt")
+					if f == nil {
+						if x.at > first {
+							t.Errorf("cut after entry %d, %s: the document is gone", x.at, x.what)
+						}
+						return
+					}
+					got, err := f.Contents()
+					for _, v := range versions {
+						if bytes.Equal(got, v) {
+							return
+						}
+					}
+					t.Errorf("cut after entry %d, %s: the document has %d bytes that are no version of it (%v)", x.at, x.what, len(got), err)
+				}); err != nil {
+					t.Fatal(err)
+				}
+			})
 		}
 	}
-	for path, allowed := range now {
-		if len(allowed) == 0 {
-			continue
-		}
-		f := r.Find(path)
-		if f == nil {
-			return fmt.Errorf("%q is not there", path)
-		}
-		got, err := f.Contents()
-		if err != nil {
-			return fmt.Errorf("%q: %w", path, err)
-		}
-		ok := false
-		for _, a := range allowed {
-			ok = ok || string(got) == a
-		}
-		if !ok {
-			return fmt.Errorf("%q holds %d bytes that it never should", path, len(got))
-		}
-	}
-	return nil
-}
-
-// unmixed looks for bytes of one file in another: two files that are not one under two names never hold
-// records of the same data.
-func unmixed(r *fattest.Report) error {
-	owner := map[uint32]*fattest.File{}
-	for _, f := range r.Files {
-		if f.Size == 0 || f.IsDir {
-			continue
-		}
-		got, err := f.Contents()
-		if err != nil {
-			return fmt.Errorf("%q: %w", f.Path, err)
-		}
-		for i := 0; i+8 <= len(got); i += 8 {
-			id, at := binary.LittleEndian.Uint32(got[i:]), binary.LittleEndian.Uint32(got[i+4:])
-			if at&(1<<31) == 0 {
-				continue // zeros, or the end of a piece that is no multiple of a record
-			}
-			o := owner[id]
-			if o == nil {
-				owner[id] = f
-			} else if o != f && o.Extents[0] != f.Extents[0] {
-				return fmt.Errorf("%q holds bytes of %q", f.Path, o.Path)
-			}
-		}
-	}
-	return nil
 }

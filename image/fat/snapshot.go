@@ -406,7 +406,7 @@ func (v *Volume) flagDirty(p *plan) error {
 	}
 	if v.geo.StateOffset > 0 && v.geo.StateOffset < len(v.boot) {
 		v.boot[v.geo.StateOffset] |= stateDirty
-		p.add(phaseBody, 0, append([]byte(nil), v.boot...))
+		p.flag = append([]byte(nil), v.boot...)
 	}
 	v.flagged = true
 	return nil
