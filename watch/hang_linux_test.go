@@ -80,23 +80,6 @@ func faultyRun(t *testing.T, name string, n int, errno syscall.Errno, once bool)
 	r.close()
 }
 
-// everything is a configuration with a detector, and a verification that reads, writes and syncs.
-func everything(_ *rig, cfg *watch.Config) {
-	cfg.Detectors = []watch.Detector{watch.Prober{}}
-	cfg.Verify = func(_ context.Context, dev *watch.Candidate) error {
-		p := make([]byte, 512)
-		for i := range int64(3) {
-			if _, err := dev.ReadAt(p, i*512); err != nil {
-				return err
-			}
-			if _, err := dev.WriteAt(p, i*512); err != nil {
-				return err
-			}
-		}
-		return dev.Sync()
-	}
-}
-
 // story goes through two pulls and returns with all kinds of operations, several at a time.
 func story(r *rig, name string) {
 	timed := func(what string, fn func()) {

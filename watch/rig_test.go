@@ -205,3 +205,20 @@ func (g gate) hook(want func(fakemedium.Call) bool) fakemedium.Hook {
 func op(name string) func(fakemedium.Call) bool {
 	return func(c fakemedium.Call) bool { return c.Op == name }
 }
+
+// everything is a configuration with a detector, and a verification that reads, writes and syncs.
+func everything(_ *rig, cfg *watch.Config) {
+	cfg.Detectors = []watch.Detector{watch.Prober{}}
+	cfg.Verify = func(_ context.Context, dev *watch.Candidate) error {
+		p := make([]byte, 512)
+		for i := range int64(3) {
+			if _, err := dev.ReadAt(p, i*512); err != nil {
+				return err
+			}
+			if _, err := dev.WriteAt(p, i*512); err != nil {
+				return err
+			}
+		}
+		return dev.Sync()
+	}
+}
