@@ -187,6 +187,10 @@ func TestFilesSeeMoves(t *testing.T) {
 	if st, _ := s.next(func(st watch.Status) bool { return st.Moved != "" }); st.Moved != to || st.State != watch.Present {
 		t.Errorf("%+v", st)
 	}
+	must(t, os.Rename(to, path))
+	if st, _ := s.next(func(st watch.Status) bool { return st.Moved == "" }); st.State != watch.Present {
+		t.Errorf("%+v", st)
+	}
 }
 
 func TestFilesSeeReturnOfDirectories(t *testing.T) {

@@ -54,8 +54,14 @@ func (m *Medium) learn(v *view, l look) {
 	m.amend(v, func(w *view) {
 		w.hostReadOnly = l.hostReadOnly
 		w.ReadOnly = m.takesNoWrites(l, v.conn)
-		if l.place.Path != "" && w.place.Path != "" && l.place.Path != w.place.Path {
-			w.Moved = l.place.Path
+		switch l.place.Path {
+		case "": // it cannot be said
+		case w.opened:
+			w.Moved = ""
+		default:
+			if w.opened != "" {
+				w.Moved = l.place.Path
+			}
 		}
 		w.place = l.place
 	})

@@ -85,6 +85,7 @@ func New(host Host, cfg Config) *Medium {
 		conn:   c, left: make(chan struct{}),
 	}
 	v.place = c.locate(Place{Generation: 1, Asked: absolute(cfg.Path)})
+	v.opened = v.place.Path
 	m.cur.Store(v)
 
 	ctx, stop := context.WithCancel(context.Background())

@@ -110,10 +110,11 @@ func (e *GoneError) Lost() bool { return true }
 // change; transitions replace them.
 type view struct {
 	Status
-	look               // of the image and its host; while it is not Present, where it was
-	conn *conn         // while Present
-	err  error         // what calls return while not Present
-	left chan struct{} // closed when this view has been replaced
+	look                 // of the image and its host; while it is not Present, where it was
+	opened string        // path of the image when this generation opened it
+	conn   *conn         // while Present
+	err    error         // what calls return while not Present
+	left   chan struct{} // closed when this view has been replaced
 }
 
 // news are what the state machine is told.
@@ -149,6 +150,7 @@ func (v *view) after(n news, now time.Time) (*view, error) {
 		w.Reason, w.Since = "", now
 		w.conn, w.look, w.ReadOnly = n.conn, n.look, n.readOnly
 		w.place.Generation = w.Generation
+		w.opened = w.place.Path
 	case Gone:
 		if v.State == Present {
 			w.Since = now

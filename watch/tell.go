@@ -67,6 +67,8 @@ func (m *Medium) log(n notice) {
 		log.Warn("the host is read-only: writes fail until it is not")
 	case from.ReadOnly && !to.ReadOnly:
 		log.Info("the host takes writes again")
+	case to.Moved == "" && from.Moved != "":
+		log.Info("the image is where it was opened again")
 	case to.Moved != from.Moved:
 		log.Warn("the image was moved; it is served on from where it is", "to", to.Moved)
 	}
