@@ -63,13 +63,22 @@ func errnoOf(err error) syscall.Errno {
 	return syscall.EIO
 }
 
-// status is errnoOf as a reply. An EIO leaves a line in the log.
+// isLost reports that err is of a medium that is gone. Whoever watches the medium has said so in the log.
+func isLost(err error) bool {
+	lost, ok := errors.AsType[interface {
+		error
+		Lost() bool
+	}](err)
+	return ok && lost.Lost()
+}
+
+// status is errnoOf as a reply. An EIO leaves a line in the log, unless it is the medium's.
 func (fs *fileSystem) status(err error) fuse.Status {
 	if err == nil {
 		return fuse.OK
 	}
 	errno := errnoOf(err)
-	if errno == syscall.EIO {
+	if errno == syscall.EIO && !isLost(err) {
 		fs.failures.log(fs.opt.Log, err)
 	}
 	return fuse.Status(errno)

@@ -26,6 +26,36 @@ func foregroundLog(w io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
+// A loudHandler passes on what would be mere information as a warning: that the medium is back is of as much
+// interest as that it went.
+type loudHandler struct{ slog.Handler }
+
+// Enabled asks for the level that a record will have.
+func (h loudHandler) Enabled(ctx context.Context, level slog.Level) bool {
+	return h.Handler.Enabled(ctx, loud(level))
+}
+
+// Handle passes a record on.
+func (h loudHandler) Handle(ctx context.Context, r slog.Record) error {
+	r.Level = loud(r.Level)
+	return h.Handler.Handle(ctx, r)
+}
+
+// WithAttrs returns a handler that adds attrs to each line.
+func (h loudHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return loudHandler{h.Handler.WithAttrs(attrs)}
+}
+
+// WithGroup returns a handler that puts what follows into a group.
+func (h loudHandler) WithGroup(name string) slog.Handler { return loudHandler{h.Handler.WithGroup(name)} }
+
+func loud(level slog.Level) slog.Level {
+	if level == slog.LevelInfo {
+		return slog.LevelWarn
+	}
+	return level
+}
+
 // A lineSink takes the finished lines of a log, for instance the connection to syslog.
 type lineSink interface {
 	Send(level slog.Level, line string) error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 
@@ -40,7 +41,7 @@ func (s *served) openImage() (err error) {
 			Never:     s.cfg.medium.never,
 			Changed:   s.mediumChanged,
 			Detectors: detectors(),
-			Log:       s.log,
+			Log:       slog.New(loudHandler{s.log.Handler()}),
 		})
 		s.medium.log = replay.New(s.medium.gate, s.cfg.medium.unsynced)
 		return s.medium.log
