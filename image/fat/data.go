@@ -178,7 +178,8 @@ func (n *Node) extendWith(p []byte, off int64) ([]byte, error) {
 	if err != nil {
 		return p, err
 	}
-	if before := n.d; off > int64(before.size) {
+	if off > int64(n.d.size) {
+		before := n.entry()
 		// A gap may be gigabytes: it is filled piece by piece, below the size, before the data.
 		if have, err = n.grow(off, have, true); err != nil {
 			return p, err
@@ -355,6 +356,13 @@ func (n *Node) grow(size int64, have uint32, withSize bool) (uint32, error) {
 		n.publish(nil, have, uint32(size))
 	}
 	return have, nil
+}
+
+// entry is n's entry as it is at this moment. A rename may change parts of it while n.mu is held.
+func (n *Node) entry() dirent {
+	n.v.meta.RLock()
+	defer n.v.meta.RUnlock()
+	return n.d
 }
 
 // ungrow takes back that the file grew over a gap: what should have come behind it did not.

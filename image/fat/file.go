@@ -214,7 +214,7 @@ func (n *Node) zeroRange(off, length int64, keepSize bool) error {
 	if err != nil {
 		return err
 	}
-	before := n.d
+	before := n.entry()
 	size := int64(before.size)
 	if end > size {
 		// First what may fail for lack of space: then nothing has changed.
