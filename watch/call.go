@@ -35,6 +35,7 @@ func (c *conn) read(began time.Time, p []byte, off int64) error {
 }
 
 func (c *conn) write(began time.Time, p []byte, off int64) error {
+	c.unwritten.add(off, int64(len(p)))
 	return c.call("write", began, func() error {
 		_, err := c.host.WriteAt(p, off)
 		return err
@@ -42,8 +43,16 @@ func (c *conn) write(began time.Time, p []byte, off int64) error {
 }
 
 // sync makes what was written durable. A host that turned read-only says that it has, and has not.
-func (c *conn) sync(began time.Time) error {
-	return c.call("sync", began, func() error {
+func (c *conn) sync() error {
+	done, err := c.syncing()
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := c.writeBack(); err != nil {
+		return err
+	}
+	return c.call("sync", time.Now(), func() error {
 		if err := c.host.Sync(); err != nil {
 			return err
 		}
@@ -55,6 +64,7 @@ func (c *conn) sync(began time.Time) error {
 }
 
 func (c *conn) zero(began time.Time, off, n int64) error {
+	c.unwritten.add(off, n)
 	return c.call("zero", began, func() error { return c.host.ZeroAt(off, n) })
 }
 

@@ -28,7 +28,7 @@ func (d *Candidate) WriteAt(p []byte, off int64) (int, error) {
 }
 
 // Sync makes what was written durable.
-func (d *Candidate) Sync() error { return d.conn.sync(time.Now()) }
+func (d *Candidate) Sync() error { return d.conn.sync() }
 
 // ZeroAt makes a range read as zeros.
 func (d *Candidate) ZeroAt(off, n int64) error { return d.conn.zero(time.Now(), off, n) }

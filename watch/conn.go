@@ -51,6 +51,10 @@ type conn struct {
 	free    sync.Pool     // of *job
 	bad     atomic.Bool   // a call failed although the medium was there
 
+	unwritten   unwritten
+	noWriteBack atomic.Bool   // the host has no means for it
+	syncTurn    chan struct{} // has a token while a sync is under way
+
 	progress atomic.Int64 // when a call last ended, or the first of several began, in nanoseconds of base
 	base     time.Time
 }
@@ -75,7 +79,8 @@ func newConn(h Host, timeout time.Duration, meter *meter) *conn {
 	c := &conn{
 		host: h, timeout: timeout, meter: meter,
 		slots: make(chan struct{}, maxCalls), jobs: make(chan *job),
-		quit: make(chan struct{}), closed: make(chan struct{}), base: time.Now(),
+		syncTurn: make(chan struct{}, 1),
+		quit:     make(chan struct{}), closed: make(chan struct{}), base: time.Now(),
 	}
 	c.quick, _ = h.(noWaiter)
 	return c

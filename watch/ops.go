@@ -32,7 +32,8 @@ func (m *Medium) WriteAt(p []byte, off int64) (n int, err error) {
 	return len(p), nil
 }
 
-// Sync makes what was written durable. A failure means that some of it may be lost whatever a later
+// Sync makes what was written durable. It may take longer than a deadline if there is much of it and the
+// medium is slow, but not if the medium does not go on writing. A failure means that some of it may be lost whatever a later
 // Sync says, as hosts report such a loss once only; so it ends the generation, and what is unsynced is
 // written again when the medium is verified.
 func (m *Medium) Sync() error {
@@ -40,12 +41,11 @@ func (m *Medium) Sync() error {
 	if err := v.refuses("sync"); err != nil {
 		return err
 	}
-	began := time.Now()
-	err := v.conn.sync(began)
+	err := v.conn.sync()
 	if err != nil && !isReadOnly(err) && !errors.Is(err, errClosed) {
 		return m.lose(v, err)
 	}
-	return m.outcome(v, began, err)
+	return m.outcome(v, time.Now(), err)
 }
 
 // ZeroAt makes a range read as zeros.

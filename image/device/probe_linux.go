@@ -129,3 +129,20 @@ func (h *Host) ReadNoWait(p []byte, off int64) (done bool, err error) {
 	}
 	return done, nil // the call that waits has the word on errors
 }
+
+// WriteBack writes what the host has cached of a range to the medium, and waits for that. It makes
+// nothing durable: that takes a Sync. Where the host has no such call it returns errors.ErrUnsupported.
+func (h *Host) WriteBack(off, n int64) error {
+	if err := h.check("write back", off, n); err != nil || n == 0 {
+		return err // a length of 0 would mean everything
+	}
+	const all = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE | unix.SYNC_FILE_RANGE_WAIT_AFTER
+	err := h.control(func(fd int) error { return unix.SyncFileRange(fd, off, n, all) })
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.ESPIPE), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM):
+		return errors.ErrUnsupported
+	}
+	return h.ioError("write back", off, n, err)
+}

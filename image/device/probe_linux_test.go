@@ -185,3 +185,37 @@ func BenchmarkHostRead(b *testing.B) {
 		}
 	})
 }
+
+// TestWriteBack looks at what is dirty in the host's cache.
+func TestWriteBack(t *testing.T) {
+	const size = 4 << 20
+	path := newFile(t, size)
+	h := openHost(t, path, true)
+	if _, err := h.WriteAt(bytes.Repeat([]byte{1}, size), 0); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	dirty := func(off, n int64) uint64 {
+		var s unix.Cachestat_t
+		if err := unix.Cachestat(uint(f.Fd()), &unix.CachestatRange{Off: uint64(off), Len: uint64(n)}, &s, 0); err != nil {
+			t.Skip(err)
+		}
+		return s.Dirty + s.Writeback
+	}
+	if dirty(0, size) == 0 {
+		t.Skip("the host caches no writes")
+	}
+	if err := h.WriteBack(1<<20, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	if n := dirty(1<<20, 1<<20); n != 0 {
+		t.Errorf("%d pages are dirty after WriteBack", n)
+	}
+	if err := h.WriteBack(size, 1); !errors.Is(err, device.ErrBounds) {
+		t.Errorf("beyond the end: %v", err)
+	}
+}

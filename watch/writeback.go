@@ -1,0 +1,99 @@
+package watch
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// piece is what is written back under one deadline: at 50 KiB/s, which is what the worst sticks do
+	// with scattered writes, well below the default.
+	piece = 1 << 20
+	// somePieces is how many of them are left to the sync itself.
+	somePieces = 4
+	// writeBackRounds bounds the attempts to get ahead of those who write meanwhile.
+	writeBackRounds = 8
+)
+
+// writeBacker is a Host that can write a range of what it has cached to the medium, and wait for that. It
+// returns errors.ErrUnsupported where the system has no such call.
+type writeBacker interface {
+	WriteBack(off, n int64) error
+}
+
+// unwritten are the pieces of the image that were changed since they were last written back.
+type unwritten struct {
+	mu     sync.Mutex
+	pieces map[int64]struct{}
+}
+
+func (u *unwritten) add(off, n int64) {
+	if n <= 0 {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.pieces == nil {
+		u.pieces = make(map[int64]struct{})
+	}
+	for i := off / piece; i <= (off+n-1)/piece; i++ {
+		u.pieces[i] = struct{}{}
+	}
+}
+
+// take empties it, and returns what it had in order, unless that is too little to be worth it.
+func (u *unwritten) take(least int) (list []int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.pieces) < least {
+		return nil
+	}
+	for i := range u.pieces {
+		list = append(list, i)
+	}
+	clear(u.pieces)
+	slices.Sort(list)
+	return list
+}
+
+// writeBack has the host write what it has cached, piece by piece, before a sync. A slow medium needs
+// longer for all of it than any call may take, and would never be synced: so the deadline is for each
+// piece, and a medium that goes on writing is not taken for one that hangs.
+func (c *conn) writeBack() error {
+	w, ok := c.host.(writeBacker)
+	if !ok || c.noWriteBack.Load() {
+		return nil
+	}
+	for range writeBackRounds {
+		list := c.unwritten.take(somePieces + 1)
+		if list == nil {
+			return nil
+		}
+		for _, i := range list {
+			err := c.call("write back", time.Now(), func() error {
+				return w.WriteBack(i*piece, min(piece, c.host.Size()-i*piece))
+			})
+			if errors.Is(err, errors.ErrUnsupported) {
+				c.noWriteBack.Store(true)
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// syncing lets one sync at a time through: a second would wait for what the first writes back, under a
+// single deadline.
+func (c *conn) syncing() (done func(), err error) {
+	select {
+	case c.syncTurn <- struct{}{}:
+		return func() { <-c.syncTurn }, nil
+	case <-c.quit:
+		return nil, errClosed
+	}
+}

@@ -1,0 +1,123 @@
+package watch_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fatvol/watch"
+)
+
+// A slowHost is a host whose medium takes 1 MiB in a second.
+type slowHost struct {
+	mu     sync.Mutex
+	cached map[int64]int64 // bytes, by MiB
+	synced int64
+	hangs  chan struct{} // what a call waits for once half is written; nil: nothing
+}
+
+func (h *slowHost) Size() int64                           { return 1 << 30 }
+func (h *slowHost) ReadAt(p []byte, _ int64) (int, error) { return len(p), nil }
+func (h *slowHost) ZeroAt(int64, int64) error             { return nil }
+func (h *slowHost) DiscardAt(int64, int64) error          { return nil }
+func (h *slowHost) Probe() error                          { return nil }
+func (h *slowHost) Close() error                          { return nil }
+
+func (h *slowHost) WriteAt(p []byte, off int64) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.cached[off>>20] += int64(len(p))
+	return len(p), nil
+}
+
+// flush writes what is cached of some MiB.
+func (h *slowHost) flush(want func(i int64) bool) error {
+	h.mu.Lock()
+	var n int64
+	for i, bytes := range h.cached {
+		if want(i) {
+			n += bytes
+			delete(h.cached, i)
+		}
+	}
+	h.synced += n
+	hang := h.hangs != nil && h.synced > 32<<20
+	h.mu.Unlock()
+	if hang {
+		<-h.hangs
+	}
+	time.Sleep(time.Duration(n) * time.Second >> 20)
+	return nil
+}
+
+func (h *slowHost) Sync() error { return h.flush(func(int64) bool { return true }) }
+
+// A pieceHost is one that can write back a range.
+type pieceHost struct{ *slowHost }
+
+func (h pieceHost) WriteBack(off, n int64) error {
+	return h.flush(func(i int64) bool { return i >= off>>20 && i <= (off+n-1)>>20 })
+}
+
+// An unableHost has the method and not the means.
+type unableHost struct{ *slowHost }
+
+func (unableHost) WriteBack(int64, int64) error { return errors.ErrUnsupported }
+
+// TestSlowMedium syncs 64 MiB on a medium that needs a minute for it, and does not take it for one that
+// hangs; one that hangs in the middle is.
+func TestSlowMedium(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		host func(h *slowHost) watch.Host
+		hang bool
+		want watch.State
+		took time.Duration
+	}{
+		{"in pieces", func(h *slowHost) watch.Host { return pieceHost{h} }, false, watch.Present, 64 * time.Second},
+		{"hangs in the middle", func(h *slowHost) watch.Host { return pieceHost{h} }, true, watch.Gone, 62 * time.Second},
+		{"no means", func(h *slowHost) watch.Host { return unableHost{h} }, false, watch.Gone, ioTimeout},
+		{"at once", func(h *slowHost) watch.Host { return h }, false, watch.Gone, ioTimeout},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				defer time.Sleep(5 * time.Minute) // for the calls that were given up on
+				h := &slowHost{cached: make(map[int64]int64)}
+				if c.hang {
+					h.hangs = make(chan struct{})
+					defer close(h.hangs)
+				}
+				m := watch.New(c.host(h), watch.Config{
+					Never: true, Log: slog.New(slog.DiscardHandler),
+					Verify: func(context.Context, *watch.Candidate) error { return nil },
+				})
+				defer m.Close()
+				for i := range int64(64) {
+					if _, err := m.WriteAt(make([]byte, 1<<20), i<<20); err != nil {
+						t.Fatal(err)
+					}
+				}
+				began := time.Now()
+				var wg sync.WaitGroup
+				for range 2 {
+					wg.Go(func() {
+						if err := m.Sync(); (err == nil) != (c.want == watch.Present) {
+							t.Errorf("sync: %v", err)
+						}
+					})
+				}
+				wg.Wait()
+				if d := time.Since(began); d < c.took || d > c.took+2*time.Second {
+					t.Errorf("took %v, want %v", d, c.took)
+				}
+				if st := m.Status(); st.State != c.want {
+					t.Errorf("%+v", st)
+				}
+			})
+		})
+	}
+}
