@@ -17,8 +17,22 @@ import (
 
 var (
 	seed = flag.Uint64("seed", 1000, "seed of the exerciser for the first kind of volume; each next one has the next seed")
-	ops  = flag.Int("ops", 4000, "operations of the exerciser for each kind of volume")
+	ops  = flag.Int("ops", usualOps, "operations of the exerciser for each kind of volume")
 )
+
+const usualOps = 4000
+
+// opsEach is how many operations each of n kinds of volumes gets where -ops does not say: a million
+// in all.
+func opsEach(n int) int {
+	switch {
+	case *ops != usualOps:
+		return *ops
+	case testing.Short():
+		return 1500
+	}
+	return 1_000_000/n + 1
+}
 
 // cell is a kind of volume that the exerciser runs on.
 type cell struct {
@@ -58,13 +72,14 @@ func cells() []cell {
 // TestExercise compares the engine with the model, operation by operation. A failure prints what
 // leads to it; -run, -seed and -ops repeat it.
 func TestExercise(t *testing.T) {
+	each := opsEach(len(cells()))
 	for i, c := range cells() {
 		t.Run(c.name(i), func(t *testing.T) {
 			t.Parallel()
 			cfg := engineConfig(t, c)
-			cfg.Seed, cfg.Ops, cfg.Remount = *seed+uint64(i), *ops, 2000
+			cfg.Seed, cfg.Ops, cfg.Remount = *seed+uint64(i), each, 2000
 			if err := fattest.Exercise(cfg); err != nil {
-				t.Errorf("%v\nto repeat: go test -run '%s' -seed %d -ops %d", err, t.Name(), *seed, *ops)
+				t.Errorf("%v\nto repeat: go test -run '%s' -seed %d -ops %d", err, t.Name(), *seed, each)
 			}
 		})
 	}
