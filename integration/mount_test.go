@@ -308,6 +308,9 @@ func extract(t testing.TB, img string, offset int64) string {
 		t.Fatal(err)
 	}
 	defer dst.Close()
+	if err := dst.Truncate(size - offset); err != nil {
+		t.Fatal(err)
+	}
 	if err := copySparse(dst, src, offset, size); err != nil {
 		t.Fatal(err)
 	}
@@ -315,11 +318,8 @@ func extract(t testing.TB, img string, offset int64) string {
 }
 
 // copySparse copies src from the offset to size to the start of dst, leaving out holes.
-func copySparse(dst, src *os.File, offset, size int64) error {
+func copySparse(dst io.WriterAt, src *os.File, offset, size int64) error {
 	const seekData, seekHole = 3, 4
-	if err := dst.Truncate(size - offset); err != nil {
-		return err
-	}
 	for at := offset; at < size; {
 		start, err := src.Seek(at, seekData)
 		if errors.Is(err, syscall.ENXIO) {
