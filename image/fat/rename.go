@@ -167,6 +167,9 @@ func (m *move) plain() error {
 	if err != nil {
 		return err
 	}
+	if m.moved(m.src, dots) {
+		return errCommit
+	}
 	slot, _, err := v.put(m.to, m.name, m.src.d)
 	if err != nil {
 		return err
@@ -192,6 +195,9 @@ func (m *move) replace() error {
 	if err != nil {
 		return err
 	}
+	if m.moved(src, dots) {
+		return errCommit
+	}
 	m.payload(m.to, slot, src, phaseAdd)
 	m.depart(dots, remove)
 	delete(m.to.dir.kids, slot)
@@ -216,6 +222,16 @@ func (m *move) depart(dots, remove phase) {
 		dots = phaseBody // the medium has the directory under no name yet
 	}
 	m.dotdot(m.src, m.from, m.to, dots)
+}
+
+// moved reports whether ".." of n has changed in the open epoch in a later phase than ph, so that it
+// cannot change in that one again.
+func (m *move) moved(n *Node, ph phase) bool {
+	if n.dir == nil || m.from == m.to {
+		return false
+	}
+	es := n.dir.edits[1]
+	return len(es) > 0 && es[len(es)-1].phase > ph
 }
 
 // dotdot changes ".." of n, which moves between two directories.
@@ -283,7 +299,7 @@ func (m *move) respell() error {
 func (m *move) exchange() error {
 	v, src, dst := m.v, m.src, m.dst
 	a, b := src.slot, dst.slot
-	if len(m.from.dir.edits[a]) > 0 || len(m.to.dir.edits[b]) > 0 {
+	if len(m.from.dir.edits[a]) > 0 || len(m.to.dir.edits[b]) > 0 || m.moved(src, phaseBody) || m.moved(dst, phaseBody) {
 		return errCommit // both must be on the medium as they are
 	}
 	if m.from == m.to && a/slotsPerAtom == b/slotsPerAtom {
@@ -302,10 +318,11 @@ func (m *move) exchange() error {
 		copy(s[:11], temp[:])
 		s[12] = 0
 		v.set(m.to, t, s[:], phaseAdd)
-		m.payload(m.from, a, dst, phaseSwap)
-		m.dotdot(dst, m.to, m.from, phaseRemove)
-		m.payload(m.to, b, src, phaseLate)
-		m.dotdot(src, m.from, m.to, phaseLast)
+		// ".." follows while the directory has a name on either side.
+		m.dotdot(src, m.from, m.to, phaseSwap)
+		m.payload(m.from, a, dst, phaseRemove)
+		m.dotdot(dst, m.to, m.from, phaseLate)
+		m.payload(m.to, b, src, phaseLast)
 		s[0] = slotDeleted
 		v.set(m.to, t, s[:], phaseCut)
 		m.to.dir.freed[t] = 1
