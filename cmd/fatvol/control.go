@@ -26,6 +26,7 @@ type mountStatus struct {
 	HostRO     bool              `json:"host_read_only"` // the medium takes no writes
 	Unsynced   int64             `json:"unsynced_bytes"` // written and not known to be on the medium
 	Files      int               `json:"unsynced_files"`
+	Names      bool              `json:"unsynced_names"` // names, sizes or times were changed in memory only
 	Calls      int64             `json:"host_calls"`
 	Errors     int64             `json:"host_errors"`
 	Looks      int64             `json:"looks"`           // attempts to open the image again
@@ -44,7 +45,7 @@ type control struct {
 	path    string
 	started time.Time
 	done    chan struct{} // closed by close
-	files   fileCount
+	lacks   lacking
 }
 
 const (
@@ -111,25 +112,32 @@ func (c *control) serve(s *served) {
 func (c *control) status(s *served) mountStatus {
 	st := s.mediumStatus()
 	n := s.medium.gate.Counters()
+	lacks := c.lacks.ask(func() lack { return lack{len(s.unsavedFiles()), s.volume.Pending()} })
 	return mountStatus{
 		Image: s.req.image, Dir: s.req.dir, PID: os.Getpid(),
 		State: st.State.String(), Reason: st.Reason, Since: st.Since, Generation: st.Generation, Moved: st.Moved,
 		ReadOnly: s.volume.ReadOnly(), HostRO: st.ReadOnly,
-		Unsynced: s.medium.log.Spans().Bytes(), Files: c.files.count(func() int { return len(s.unsavedFiles()) }),
+		Unsynced: s.medium.log.Spans().Bytes(), Files: lacks.files, Names: lacks.names,
 		Calls: n.Calls, Errors: n.Errors, Looks: n.Looks, Abandoned: n.Stuck,
 		Detectors: s.medium.gate.Detectors(), Started: c.started,
 	}
 }
 
-// A fileCount is how many files have unsynced contents, or had when it last could be told: to count them
-// takes locks of the volume, which a call that hangs may hold until its deadline.
-type fileCount struct {
-	mu      sync.Mutex
-	last    int
-	running chan struct{} // closed when the count under way ends; nil when there is none
+// A lack is what only the volume knows to be missing on the medium.
+type lack struct {
+	files int  // with unsynced contents
+	names bool // some changes are in memory only
 }
 
-func (f *fileCount) count(now func() int) int {
+// lacking is the lack now, or as it last could be told: to look takes locks of the volume, which a call
+// that hangs may hold until its deadline.
+type lacking struct {
+	mu      sync.Mutex
+	last    lack
+	running chan struct{} // closed when the look under way ends; nil when there is none
+}
+
+func (f *lacking) ask(now func() lack) lack {
 	f.mu.Lock()
 	if f.running == nil {
 		done := make(chan struct{})

@@ -47,7 +47,9 @@ func (h loudHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 }
 
 // WithGroup returns a handler that puts what follows into a group.
-func (h loudHandler) WithGroup(name string) slog.Handler { return loudHandler{h.Handler.WithGroup(name)} }
+func (h loudHandler) WithGroup(name string) slog.Handler {
+	return loudHandler{h.Handler.WithGroup(name)}
+}
 
 func loud(level slog.Level) slog.Level {
 	if level == slog.LevelInfo {

@@ -126,7 +126,7 @@ func (s *served) startOver(dev device.Device, changed error) error {
 	undo := s.medium.log.Reset()
 	if err := s.volume.Reset(volume); err != nil {
 		undo()
-		return errors.Join(changed, err)
+		return fmt.Errorf("%w, and not everything of ours is on it: %w", changed, err)
 	}
 	s.log.Warn("the volume was changed elsewhere: files that were open answer errors, everything else goes on", "image", s.req.image)
 	return nil

@@ -131,7 +131,7 @@ func watchStatus(ctx context.Context, out io.Writer, dir string, show func(io.Wr
 		// What grows all the time is no change worth a line.
 		key := ""
 		for _, st := range all {
-			key += fmt.Sprint(st.Dir, st.State, st.Reason, st.Generation, st.HostRO, st.Files, st.Unsynced > 0, "\n")
+			key += fmt.Sprint(st.Dir, st.State, st.Reason, st.Generation, st.HostRO, st.Files, st.Unsynced > 0, st.Names, "\n")
 		}
 		if key != last {
 			last = key
@@ -201,6 +201,8 @@ func unsyncedText(st *mountStatus) string {
 	switch {
 	case st.State == unknownState:
 		return "-"
+	case st.Unsynced == 0 && st.Names:
+		return "names"
 	case st.Unsynced == 0:
 		return "none"
 	case st.Files == 1:

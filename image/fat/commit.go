@@ -190,6 +190,9 @@ func (v *Volume) settled() bool {
 	return v.plan == nil && !v.epoch.open && len(v.epoch.trims) == 0 && len(v.dead) == 0 && len(v.mirror) == 0
 }
 
+// Pending reports whether there are changes of names, sizes, times or the FAT that are in memory only.
+func (v *Volume) Pending() bool { return !v.opt.ReadOnly && !v.settled() }
+
 // drain commits until nothing is left to write.
 func (v *Volume) drain() error {
 	v.commitMu.Lock()
