@@ -51,6 +51,7 @@ type conn struct {
 	free    sync.Pool     // of *job
 	bad     atomic.Bool   // a call failed although the medium was there
 
+	trial       trial
 	unwritten   unwritten
 	noWriteBack atomic.Bool   // the host has no means for it
 	syncTurn    chan struct{} // has a token while a sync is under way

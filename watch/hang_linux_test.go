@@ -67,6 +67,10 @@ func faultyRun(t *testing.T, name string, n int, errno syscall.Errno, once bool)
 	r.slot.SetHook(nil)
 	close(g)
 	time.Sleep(time.Minute)
+	for range 2 { // a host that refused a change without being read-only is tried again after a while
+		r.Sync()
+		time.Sleep(time.Minute)
+	}
 	synctest.Wait()
 	if st := r.Status(); st.State != watch.Present || st.ReadOnly {
 		t.Errorf("%s: ends %+v", name, st)

@@ -52,8 +52,10 @@ func (m *Medium) learn(v *view, l look) {
 		return
 	}
 	m.amend(v, func(w *view) {
+		// A host that says that it takes writes has not said so before it was asked for one.
+		w.refused = w.refused && !(w.hostReadOnly && !l.hostReadOnly)
 		w.hostReadOnly = l.hostReadOnly
-		w.ReadOnly = m.takesNoWrites(l, v.conn)
+		w.ReadOnly = w.refused || m.takesNoWrites(l, v.conn)
 		switch l.place.Path {
 		case "": // it cannot be said
 		case w.opened:

@@ -156,7 +156,7 @@ func (m *Medium) amend(v *view, change func(w *view)) {
 	}
 	w := *now
 	change(&w)
-	if w.Status == now.Status && w.place == now.place && w.hostReadOnly == now.hostReadOnly {
+	if w.Status == now.Status && w.place == now.place && w.hostReadOnly == now.hostReadOnly && w.refused == now.refused {
 		return
 	}
 	w.left = make(chan struct{})

@@ -361,3 +361,48 @@ func (d *puppet) Watch(ctx context.Context, s *watch.Scene) error {
 	<-ctx.Done()
 	return nil
 }
+
+// TestHostRefusesWrites: a host that answers EROFS and says that it is mounted for writing, as one does
+// after an error of its own, is read-only until it has taken a change; that is said once.
+func TestHostRefusesWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, func(_ *rig, cfg *watch.Config) { cfg.Detectors = []watch.Detector{watch.Prober{}} })
+		defer r.close()
+		tried := 0
+		r.slot.SetHook(func(c fakemedium.Call) error {
+			if c.Op == "write" || c.Op == "sync" {
+				tried++
+				return syscall.EROFS
+			}
+			return nil
+		})
+		for range 600 {
+			if err := r.write(0, 1); !errors.Is(err, syscall.EROFS) || isGone(err) {
+				t.Fatalf("write: %v", err)
+			}
+			if _, err := r.read(0); err != nil {
+				t.Fatal(err)
+			}
+			if !r.Status().ReadOnly {
+				t.Fatal("not read-only")
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if tried < 3 || tried > 8 {
+			t.Errorf("tried %d times in a minute", tried)
+		}
+		r.slot.SetHook(nil)
+		for end := time.Now().Add(40 * time.Second); r.write(0, 2) != nil; time.Sleep(time.Second) {
+			if time.Now().After(end) {
+				t.Fatal("still refused")
+			}
+		}
+		r.expect(watch.Present, 1)
+		if err := r.Sync(); err != nil || r.Status().ReadOnly {
+			t.Errorf("sync: %v; %+v", err, r.Status())
+		}
+		if l := r.handler.all(); len(l) != 2 {
+			t.Errorf("log: %q", l)
+		}
+	})
+}

@@ -26,8 +26,8 @@ func (m *Medium) WriteAt(p []byte, off int64) (n int, err error) {
 		return 0, err
 	}
 	began := time.Now()
-	if err := v.conn.write(began, p, off); err != nil {
-		return 0, m.outcome(v, began, err)
+	if err := m.outcome(v, began, v.conn.write(began, p, off)); err != nil {
+		return 0, err
 	}
 	return len(p), nil
 }
@@ -73,7 +73,7 @@ func (v *view) refuses(op string) error {
 	if v.err != nil {
 		return v.err
 	}
-	if v.ReadOnly {
+	if v.ReadOnly && !(v.refused && !v.hostReadOnly && v.conn.trial.due()) {
 		return readOnlyError{op}
 	}
 	return nil
@@ -83,6 +83,9 @@ func (v *view) refuses(op string) error {
 // the failure may mean that or not, it makes one probe, within the deadline of the call that failed.
 func (m *Medium) outcome(v *view, began time.Time, err error) error {
 	if err == nil {
+		if v.refused {
+			m.accepted(v)
+		}
 		return nil
 	}
 	if errors.Is(err, errClosed) {
@@ -95,10 +98,13 @@ func (m *Medium) outcome(v *view, began time.Time, err error) error {
 		m.meter.errors.Add(1)
 		return err
 	}
-	switch perr := v.conn.probe(began); {
-	case perr == nil || meaningOf(perr) == harmless && !errors.Is(perr, errClosed):
+	switch l, perr := v.conn.look(began, v.place); {
+	case perr == nil:
 		m.meter.errors.Add(1)
-		m.survived(v, err)
+		m.survived(v, l, err)
+		return err
+	case meaningOf(perr) == harmless && !errors.Is(perr, errClosed):
+		m.meter.errors.Add(1)
 		return err
 	case errors.Is(perr, errDeadline):
 		return m.lose(v, perr)
@@ -125,10 +131,12 @@ func (m *Medium) gone(err error) error {
 	return &GoneError{Gone, err.Error()}
 }
 
-// survived takes note of a failure that the medium is there in spite of.
-func (m *Medium) survived(v *view, err error) {
+// survived takes note of a failure that the medium is there in spite of, as l says.
+func (m *Medium) survived(v *view, l look, err error) {
 	if isReadOnly(err) {
-		m.amend(v, func(w *view) { w.hostReadOnly, w.ReadOnly = true, true })
+		m.amend(v, func(w *view) {
+			w.hostReadOnly, w.refused, w.ReadOnly = l.hostReadOnly, w.refused || !l.hostReadOnly, true
+		})
 		return
 	}
 	if v.conn.bad.CompareAndSwap(false, true) {
@@ -136,4 +144,12 @@ func (m *Medium) survived(v *view, err error) {
 		m.noticeLocked(notice{from: v.Status, to: v.Status, bad: err})
 		m.mu.Unlock()
 	}
+}
+
+// accepted takes note that a host which had refused a change made one.
+func (m *Medium) accepted(v *view) {
+	m.amend(v, func(w *view) {
+		w.refused = false
+		w.ReadOnly = m.takesNoWrites(w.look, w.conn)
+	})
 }

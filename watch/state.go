@@ -110,11 +110,12 @@ func (e *GoneError) Lost() bool { return true }
 // change; transitions replace them.
 type view struct {
 	Status
-	look                 // of the image and its host; while it is not Present, where it was
-	opened string        // path of the image when this generation opened it
-	conn   *conn         // while Present
-	err    error         // what calls return while not Present
-	left   chan struct{} // closed when this view has been replaced
+	look                  // of the image and its host; while it is not Present, where it was
+	refused bool          // the host answered EROFS although it says that it takes writes
+	opened  string        // path of the image when this generation opened it
+	conn    *conn         // while Present
+	err     error         // what calls return while not Present
+	left    chan struct{} // closed when this view has been replaced
 }
 
 // news are what the state machine is told.
