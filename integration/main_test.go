@@ -18,6 +18,9 @@ import (
 var scratch string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(hostVariable) != "" {
+		os.Exit(serveHost())
+	}
 	flag.Parse()
 	os.Exit(runTests(m))
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"fatvol/image"
 	"fatvol/image/device"
@@ -22,6 +23,28 @@ type medium struct {
 	log  *replay.Log
 	// open is set once the volume is: before that, what comes back cannot be compared with it.
 	open atomic.Bool
+	// released is closed once the gate has let go of the image; nil before it was told to.
+	released chan struct{}
+}
+
+// releaseTime is how long the end of a mount waits for the image to be let go of, which a host that hangs
+// may never do.
+const releaseTime = time.Second
+
+// release ends the gate: nothing goes through any more, and nothing comes back.
+func (m *medium) release() {
+	if m.released != nil {
+		return
+	}
+	m.released = make(chan struct{})
+	go func() {
+		defer close(m.released)
+		_ = m.gate.Close() // its error is that of a host that hangs
+	}()
+	select {
+	case <-m.released:
+	case <-time.After(releaseTime):
+	}
 }
 
 // openImage opens the image with the gate and the log under its volume.
@@ -85,10 +108,8 @@ func (s *served) leaving(context.Context) error {
 // closeMedium lets go of the medium. What the log holds is still there.
 func (s *served) closeMedium() {
 	if s.medium.log != nil {
+		s.medium.release() // first: then a call in the background ends as well
 		s.medium.log.Close()
-		if err := s.medium.gate.Close(); err != nil {
-			s.log.Warn("the image", "image", s.req.image, "err", err)
-		}
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 //
 // The serving process holds an flock on the file for as long as it lives. That lock, and not a
 // process number, says whether it lives: the kernel drops it at death, whatever the death, and a
-// number may by then belong to somebody else.
+// number may by then belong to somebody else. A mount that has ended in good order drops it itself.
 type record struct {
 	f    *os.File
 	path string
@@ -102,12 +102,14 @@ func (r *record) add(v any) error {
 func (r *record) mounted(device string) error { return r.add(recordMounted{device}) }
 
 // finish notes how the mount ended and takes the record's name away. Who waits has it open, and
-// reads the end as soon as the lock falls, at the end of this process.
+// reads the end as soon as the lock falls: now, and not at the end of this process, which calls of a
+// host that hangs may keep from dying.
 func (r *record) finish(end recordEnd) {
 	end.Ended = time.Now()
 	// Nobody is left to tell about an error here.
 	_ = r.add(end)
 	os.Remove(r.path)
+	unix.Flock(int(r.f.Fd()), unix.LOCK_UN)
 }
 
 // remove takes back the record of a mount that did not come about.

@@ -129,7 +129,7 @@ func (s *served) closeWithout(cause error) error {
 	if st := s.mediumStatus(); st.State != watch.Present {
 		why = "the medium is gone (" + st.Reason + ")"
 		// Should it come back now, that is the next mount's business.
-		_ = s.medium.gate.Close()
+		s.medium.release()
 	} else if errors.Is(cause, unix.EROFS) {
 		why = "the medium is read-only"
 	}

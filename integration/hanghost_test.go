@@ -1,0 +1,237 @@
+package integration
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// A FUSE host with one file, the image, that stops answering or answers with errors when it is told to. It
+// is served by a process of its own, this program again, so that what hangs there hangs nothing here.
+
+const (
+	hostVariable = "FATVOL_TEST_HOST" // the backing file and the mount point, in a list of paths
+	hostImage    = "volume.img"
+)
+
+// hostFaults is what happens to calls.
+type hostFaults struct {
+	mu       sync.Mutex
+	calls    int
+	from     int // the first call that is hit; 0: none
+	errno    syscall.Errno
+	released chan struct{} // what hangs waits for it; nil for an errno
+}
+
+func (h *hostFaults) enter() syscall.Errno {
+	h.mu.Lock()
+	h.calls++
+	hit, errno, released := h.from > 0 && h.calls >= h.from, h.errno, h.released
+	h.mu.Unlock()
+	if !hit {
+		return 0
+	}
+	if released != nil {
+		<-released
+		return 0
+	}
+	return errno
+}
+
+// command is what the test asks for: "hang K", "fail K ERRNO", "heal".
+func (h *hostFaults) command(line string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.released != nil {
+		close(h.released)
+	}
+	h.calls, h.from, h.errno, h.released = 0, 0, 0, nil
+	word, rest, _ := strings.Cut(line, " ")
+	var errno int
+	switch word {
+	case "heal":
+		return nil
+	case "hang":
+		h.released = make(chan struct{})
+		_, err := fmt.Sscan(rest, &h.from)
+		return err
+	case "fail":
+		_, err := fmt.Sscan(rest, &h.from, &errno)
+		h.errno = syscall.Errno(errno)
+		return err
+	}
+	return fmt.Errorf("unknown command %q", line)
+}
+
+type hostFile struct {
+	fs.Inode
+	f      *os.File
+	faults *hostFaults
+}
+
+func (n *hostFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	var st syscall.Stat_t
+	if err := syscall.Fstat(int(n.f.Fd()), &st); err != nil {
+		return fs.ToErrno(err)
+	}
+	out.FromStat(&st)
+	return 0
+}
+
+func (n *hostFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	return nil, fuse.FOPEN_DIRECT_IO, n.faults.enter()
+}
+
+func (n *hostFile) Read(ctx context.Context, _ fs.FileHandle, p []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	if errno := n.faults.enter(); errno != 0 {
+		return nil, errno
+	}
+	k, err := n.f.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		return nil, fs.ToErrno(err)
+	}
+	return fuse.ReadResultData(p[:k]), 0
+}
+
+func (n *hostFile) Write(ctx context.Context, _ fs.FileHandle, p []byte, off int64) (uint32, syscall.Errno) {
+	if errno := n.faults.enter(); errno != 0 {
+		return 0, errno
+	}
+	k, err := n.f.WriteAt(p, off)
+	return uint32(k), fs.ToErrno(err)
+}
+
+func (n *hostFile) Fsync(ctx context.Context, _ fs.FileHandle, _ uint32) syscall.Errno {
+	if errno := n.faults.enter(); errno != 0 {
+		return errno
+	}
+	return fs.ToErrno(n.f.Sync())
+}
+
+func (n *hostFile) Flush(ctx context.Context, _ fs.FileHandle) syscall.Errno { return n.faults.enter() }
+
+type hostRoot struct {
+	fs.Inode
+	file *hostFile
+}
+
+func (r *hostRoot) OnAdd(ctx context.Context) {
+	r.AddChild(hostImage, r.NewPersistentInode(ctx, r.file, fs.StableAttr{Mode: fuse.S_IFREG}), true)
+}
+
+// serveHost is the process that serves such a host.
+func serveHost() int {
+	paths := filepath.SplitList(os.Getenv(hostVariable))
+	f, err := os.OpenFile(paths[0], os.O_RDWR, 0)
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	faults := &hostFaults{}
+	server, err := fs.Mount(paths[1], &hostRoot{file: &hostFile{f: f, faults: faults}}, &fs.Options{
+		MountOptions: fuse.MountOptions{DirectMountStrict: os.Geteuid() == 0, Name: "fatvoltesthost", FsName: "host"},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("ok")
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		if err := faults.command(in.Text()); err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println("ok")
+	}
+	_ = faults.command("heal")
+	if server.Unmount() != nil {
+		_ = syscall.Unmount(paths[1], 2) // MNT_DETACH
+	}
+	return 0
+}
+
+// host is such a host, as a test sees it.
+type host struct {
+	t   testing.TB
+	img string
+	in  io.WriteCloser
+	out *bufio.Scanner
+}
+
+// newHost starts a host that has a formatted image.
+func newHost(t testing.TB) *host {
+	t.Helper()
+	needRoot(t) // other users' mounts cannot be seen by the root that tests run as in CI, and the like
+	needFUSE(t)
+	backing, dir := mkfsFAT(t, 16<<20), newDir(t)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), hostVariable+"="+backing+string(filepath.ListSeparator)+dir)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	noteMount(dir, cmd.Process.Pid)
+	h := &host{t, filepath.Join(dir, hostImage), in, bufio.NewScanner(out)}
+	h.expectOK()
+	t.Cleanup(func() {
+		in.Close()
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		select {
+		case <-ended:
+		case <-time.After(patience):
+			t.Error("the host does not end")
+			cmd.Process.Kill()
+		}
+		freeMount(dir)
+	})
+	return h
+}
+
+func (h *host) expectOK() {
+	h.t.Helper()
+	if !h.out.Scan() || h.out.Text() != "ok" {
+		h.t.Fatalf("host: %q, %v", h.out.Text(), h.out.Err())
+	}
+}
+
+func (h *host) command(words ...string) {
+	h.t.Helper()
+	if _, err := fmt.Fprintln(h.in, strings.Join(words, " ")); err != nil {
+		h.t.Fatal(err)
+	}
+	h.expectOK()
+}
+
+// hang makes the k-th call from now on, and all after it, hang.
+func (h *host) hang(k int) { h.t.Helper(); h.command("hang", strconv.Itoa(k)) }
+
+// fail makes the k-th call from now on, and all after it, fail.
+func (h *host) fail(k int, errno syscall.Errno) {
+	h.t.Helper()
+	h.command("fail", strconv.Itoa(k), strconv.Itoa(int(errno)))
+}
+
+// heal lets everything go on that hangs, and go well.
+func (h *host) heal() { h.t.Helper(); h.command("heal") }
