@@ -15,6 +15,8 @@ type epoch struct {
 	trims []*Node     // files and directories that may have more clusters than they need
 	dead  []deadChain // chains that nothing will refer to once this epoch is on the medium
 	slots int         // edits of slots
+	moved bool        // a directory went to another parent
+	spare bool        // an exchange has used a spare name
 }
 
 // changed notes that the open epoch has something to commit, and wakes the committer. The caller

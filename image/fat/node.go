@@ -42,6 +42,7 @@ type Node struct {
 	trimming  bool // in v.epoch.trims
 	d         dirent
 	chain     *chain
+	moved     uint64 // the epoch that renamed the node last
 	born      uint64 // the epoch that created the node; 0 for what the medium had
 	// fresh is the index of the first cluster that was linked in the open epoch: no commit has
 	// seen it, so nothing on the volume refers to it.

@@ -95,6 +95,9 @@ func (v *Volume) tryRename(oldDir *Node, oldName string, newDir *Node, newName s
 			if m.loops(flags) {
 				return ErrLoop
 			}
+			if m.tangled() {
+				return errCommit
+			}
 			return do()
 		})
 	}
@@ -167,9 +170,6 @@ func (m *move) plain() error {
 	if err != nil {
 		return err
 	}
-	if m.moved(m.src, dots) {
-		return errCommit
-	}
 	slot, _, err := v.put(m.to, m.name, m.src.d)
 	if err != nil {
 		return err
@@ -194,9 +194,6 @@ func (m *move) replace() error {
 	dots, remove, err := after(max(phaseAdd, m.to.dir.phaseOf(slot)))
 	if err != nil {
 		return err
-	}
-	if m.moved(src, dots) {
-		return errCommit
 	}
 	m.payload(m.to, slot, src, phaseAdd)
 	m.depart(dots, remove)
@@ -224,14 +221,17 @@ func (m *move) depart(dots, remove phase) {
 	m.dotdot(m.src, m.from, m.to, dots)
 }
 
-// moved reports whether ".." of n has changed in the open epoch in a later phase than ph, so that it
-// cannot change in that one again.
-func (m *move) moved(n *Node, ph phase) bool {
-	if n.dir == nil || m.from == m.to {
-		return false
+// tangled reports whether the move has to wait for what the open epoch has moved before: a file that
+// moves twice would have three names for a while, and of two directories that move to other parents
+// one could be inside the other, which still is where it was, or was to go.
+func (m *move) tangled() bool {
+	v := m.v
+	for _, n := range []*Node{m.src, m.dst} {
+		if n != nil && (n.moved == v.epoch.id || n.dir != nil && m.from != m.to && v.epoch.moved) {
+			return true
+		}
 	}
-	es := n.dir.edits[1]
-	return len(es) > 0 && es[len(es)-1].phase > ph
+	return false
 }
 
 // dotdot changes ".." of n, which moves between two directories.
@@ -252,7 +252,12 @@ func (m *move) dotdot(n, from, to *Node, ph phase) {
 // arrive makes a slot n's place.
 func (m *move) arrive(n, dir *Node, slot int32) {
 	n.d.ntCase = dir.dir.slot(slot)[12]
+	n.moved = m.v.epoch.id
+	if n.dir != nil && m.from != m.to {
+		m.v.epoch.moved = true
+	}
 	m.v.place(n, dir, slot)
+	m.v.setDirty(n) // so that the epoch does not forget that it moved n
 	m.v.touch(m.from)
 	m.v.touch(m.to)
 }
@@ -299,13 +304,16 @@ func (m *move) respell() error {
 func (m *move) exchange() error {
 	v, src, dst := m.v, m.src, m.dst
 	a, b := src.slot, dst.slot
-	if len(m.from.dir.edits[a]) > 0 || len(m.to.dir.edits[b]) > 0 || m.moved(src, phaseBody) || m.moved(dst, phaseBody) {
+	if len(m.from.dir.edits[a]) > 0 || len(m.to.dir.edits[b]) > 0 {
 		return errCommit // both must be on the medium as they are
 	}
 	if m.from == m.to && a/slotsPerAtom == b/slotsPerAtom {
 		m.payload(m.from, a, dst, phaseAdd)
 		m.payload(m.to, b, src, phaseAdd)
 	} else {
+		if v.epoch.spare {
+			return errCommit // the medium still has it
+		}
 		t, err := v.alloc(m.to, 1)
 		if err != nil {
 			return err
@@ -318,6 +326,7 @@ func (m *move) exchange() error {
 		copy(s[:11], temp[:])
 		s[12] = 0
 		v.set(m.to, t, s[:], phaseAdd)
+		v.epoch.spare = true
 		// ".." follows while the directory has a name on either side.
 		m.dotdot(src, m.from, m.to, phaseSwap)
 		m.payload(m.from, a, dst, phaseRemove)

@@ -210,6 +210,8 @@ func (c *checker) duplicates(path string, found []*File) {
 		for _, k := range keys {
 			if other := seen[k]; other == nil {
 				seen[k] = f
+			} else if other.First == 0 && sameEmpty(other, f) {
+				c.r.add(DoubleName, f.Path, 0, "is %q", other.Path)
 			} else if other.First == 0 || other.First != f.First {
 				c.r.add(Duplicate, f.Path, f.First, "%q (%s) and %q (%s)", other.Name, other.Short, f.Name, f.Short)
 			}
@@ -218,6 +220,13 @@ func (c *checker) duplicates(path string, found []*File) {
 			c.r.add(BadName, f.Path, 0, "not valid Unicode")
 		}
 	}
+}
+
+// sameEmpty reports whether two entries without clusters look like one file under two names.
+func sameEmpty(a, b *File) bool {
+	return a.First == 0 && b.First == 0 && a.Size == 0 && b.Size == 0 && !a.IsDir && !b.IsDir && a.Attr == b.Attr &&
+		a.CreateDate == b.CreateDate && a.CreateTime == b.CreateTime && a.CreateCentis == b.CreateCentis &&
+		a.ModifyDate == b.ModifyDate && a.ModifyTime == b.ModifyTime
 }
 
 // dotdots checks that ".." of each directory names one of its parents.
