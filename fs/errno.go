@@ -72,13 +72,14 @@ func isLost(err error) bool {
 	return ok && lost.Lost()
 }
 
-// status is errnoOf as a reply. An EIO leaves a line in the log, unless it is the medium's.
+// status is errnoOf as a reply. An EIO leaves a line in the log, unless it is the medium's, or of
+// damage, for which the engine has one of its own.
 func (fs *fileSystem) status(err error) fuse.Status {
 	if err == nil {
 		return fuse.OK
 	}
 	errno := errnoOf(err)
-	if errno == syscall.EIO && !isLost(err) {
+	if errno == syscall.EIO && !isLost(err) && !errors.Is(err, fat.ErrCorrupt) {
 		fs.failures.log(fs.opt.Log, err)
 	}
 	return fuse.Status(errno)

@@ -101,8 +101,11 @@ func TestFailuresAreLoggedOnce(t *testing.T) {
 	if st := fs.status(fmt.Errorf("lookup: %w", fat.ErrNotExist)); st != fuse.ENOENT {
 		t.Error(st)
 	}
+	if st := fs.status(fmt.Errorf("read: %w", fat.ErrCorrupt)); st != fuse.EIO {
+		t.Error(st)
+	}
 	if b.Len() != 0 {
-		t.Errorf("an ordinary error was logged: %s", &b)
+		t.Errorf("an ordinary error, or damage that the engine logs, was logged: %s", &b)
 	}
 	for range 100 {
 		if st := fs.status(errors.New("the disk is on fire")); st != fuse.EIO {

@@ -102,6 +102,18 @@ func mkfsFAT(t testing.TB, size int64, args ...string) (img string) {
 	return img
 }
 
+// widths are volumes of each FAT width, in mkfs.fat's terms. The roots that cannot grow hold 1024
+// slots: 110 files with long names are too many for the usual 512.
+var widths = []struct {
+	name string
+	size int64
+	args []string
+}{
+	{"FAT12", 16 << 20, []string{"-F", "12", "-s", "16", "-r", "1024"}},
+	{"FAT16", 64 << 20, []string{"-F", "16", "-s", "4", "-r", "1024"}},
+	{"FAT32", 64 << 20, []string{"-F", "32", "-s", "1"}},
+}
+
 // server is a fatvol process in the foreground and the mount that it serves.
 type server struct {
 	cmd  *exec.Cmd

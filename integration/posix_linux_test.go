@@ -8,18 +8,6 @@ import (
 	"github.com/hanwen/go-fuse/v2/posixtest"
 )
 
-// widths are volumes of each FAT width, in mkfs.fat's terms. The roots that cannot grow hold 1024
-// slots: 110 files with long names are too many for the usual 512.
-var widths = []struct {
-	name string
-	size int64
-	args []string
-}{
-	{"FAT12", 16 << 20, []string{"-F", "12", "-s", "16", "-r", "1024"}},
-	{"FAT16", 64 << 20, []string{"-F", "16", "-s", "4", "-r", "1024"}},
-	{"FAT32", 64 << 20, []string{"-F", "32", "-s", "1"}},
-}
-
 // notOnFAT are the tests of posixtest that FAT cannot pass, and why.
 var notOnFAT = map[string]string{
 	"Link":                "a directory entry holds the file: there are no hard links",

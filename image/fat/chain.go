@@ -139,7 +139,8 @@ func (ch *chain) cutLoop(t *table) error {
 	}
 	ch.cut(min(lo+period, ch.length))
 	ch.complete = false
-	ch.bad = fmt.Errorf("%w: chain loops back to its cluster number %d after %d clusters", ErrCorrupt, lo, ch.length)
+	ch.bad = fmt.Errorf("%w: chain of cluster %d loops back to its cluster number %d after %d clusters, expected its end",
+		ErrCorrupt, ch.runs[0].start, lo, ch.length)
 	return nil
 }
 
