@@ -458,3 +458,43 @@ func TestDamagedChains(t *testing.T) {
 		})
 	}
 }
+
+// What FAT cannot hold is refused as vfat refuses it, and nothing is left of the attempt.
+func TestNotOnFAT(t *testing.T) {
+	img := mkfsFAT(t, 4<<20)
+	dir := mountImage(t, img, "umask=022")
+	file, other := filepath.Join(dir, "file"), filepath.Join(dir, "other")
+	if err := os.WriteFile(file, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		what string
+		err  error
+		want syscall.Errno
+	}{
+		{"hard link", os.Link(file, other), syscall.EPERM},
+		{"symbolic link", os.Symlink("file", other), syscall.EPERM},
+		{"named pipe", unix.Mkfifo(other, 0o666), syscall.EPERM},
+		{"socket", unix.Mknod(other, unix.S_IFSOCK|0o666, 0), syscall.EPERM},
+		{"character device", unix.Mknod(other, unix.S_IFCHR|0o666, 0x103), syscall.EPERM},
+		{"block device", unix.Mknod(other, unix.S_IFBLK|0o666, 0x700), syscall.EPERM},
+		{"set-uid bit", unix.Chmod(file, 0o4755), syscall.EPERM},
+		{"access control list", unix.Setxattr(file, "system.posix_acl_access", make([]byte, 4), 0), syscall.EOPNOTSUPP},
+		{"free attribute", unix.Setxattr(file, "user.comment", []byte("x"), 0), syscall.EOPNOTSUPP},
+	} {
+		if !errors.Is(tc.err, tc.want) {
+			t.Errorf("%s: %v, want %v", tc.what, tc.err, tc.want)
+		}
+		if _, err := os.Lstat(other); !errors.Is(err, syscall.ENOENT) {
+			t.Errorf("%s: refused, and there is something: %v", tc.what, err)
+		}
+	}
+	if err := unix.Mknod(other, unix.S_IFREG|0o666, 0); err != nil {
+		t.Errorf("mknod of a regular file: %v", err)
+	}
+	if info, err := os.Lstat(other); err != nil || !info.Mode().IsRegular() {
+		t.Errorf("mknod of a regular file makes %v, %v", info, err)
+	}
+	umount(t, dir)
+	fsck(t, img)
+}
