@@ -374,6 +374,12 @@ func (t *table) selfContained(p *page, c Cluster) bool {
 	if home&(home-1) != 0 {
 		return false
 	}
+	for _, e := range p.edits {
+		// What is cut off later in the epoch is still linked in phaseLink.
+		if e.phase > phaseLink && t.atomsOf(e.c)&home != 0 {
+			return false
+		}
+	}
 	for steps := 0; steps <= atom; steps++ {
 		if uint32(c)/t.perPage != p.idx || t.atomsOf(c) != home {
 			return false
