@@ -14,8 +14,9 @@ const workPatience = 60 * time.Second
 
 // Crew is a set of workers in the guest.
 type Crew struct {
-	v   *VM
-	ids []int
+	v      *VM
+	ids    []int
+	pulses map[int]bool // the numbers of those that are a Pulse, whose calls never fail
 }
 
 // fullCrew is one worker of each kind that DESIGN's scenes name, each in a directory of its own.
@@ -32,8 +33,12 @@ func fullCrew(root string) []guestapi.Work {
 		{Kind: guestapi.Lister, Slots: 40, Block: 64},
 		{Kind: guestapi.Statter, Slots: 20, Block: 64},
 		{Kind: guestapi.Opener, Slots: 20, Block: 512},
-		{Kind: guestapi.Pulse},
 	}
+	return append(inDirectories(works, root), pulses()...)
+}
+
+// inDirectories gives each worker a directory of its own, and a pause.
+func inDirectories(works []guestapi.Work, root string) []guestapi.Work {
 	for i := range works {
 		w := &works[i]
 		w.File = uint64(i + 1)
@@ -41,6 +46,11 @@ func fullCrew(root string) []guestapi.Work {
 		w.Pause = 2 * time.Millisecond
 	}
 	return works
+}
+
+// pulses are one for each of the guest's processors.
+func pulses() []guestapi.Work {
+	return []guestapi.Work{{Kind: guestapi.Pulse, File: 0}, {Kind: guestapi.Pulse, File: 1}}
 }
 
 // Crew prepares the files of a full crew below a directory and starts it.
@@ -64,11 +74,12 @@ func (v *VM) Prepare(works []guestapi.Work) {
 // StartCrew starts workers whose files are there.
 func (v *VM) StartCrew(works []guestapi.Work) *Crew {
 	v.t.Helper()
-	c := &Crew{v: v}
+	c := &Crew{v: v, pulses: map[int]bool{}}
 	for _, w := range works {
 		var id int
 		v.must(v.call("StartWork", w, &id))
 		c.ids = append(c.ids, id)
+		c.pulses[id] = w.Kind == guestapi.Pulse
 	}
 	return c
 }

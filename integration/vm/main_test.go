@@ -53,6 +53,7 @@ func shared(t *testing.T) *VM {
 	if the.machine == nil {
 		the.machine = bootFor(t)
 	}
+	the.machine.killer.Reset(lifetime)
 	v := &VM{machine: the.machine, t: t}
 	t.Cleanup(func() {
 		v.tell()

@@ -53,7 +53,7 @@ type Pulled struct{ Before, After Instant }
 func (v *VM) Plug(s *Stick) (disk guestapi.Disk) {
 	v.t.Helper()
 	s.mustBeOut(v.t)
-	var known []string
+	var known map[string]string
 	v.must(v.call("Disks", guestapi.None{}, &known))
 	v.must(v.attach(s))
 	v.must(v.callWithin(diskPatience+callSlack, "WaitDisk", guestapi.DiskArgs{Known: known, Timeout: diskPatience}, &disk))
@@ -64,18 +64,26 @@ func (v *VM) Plug(s *Stick) (disk guestapi.Disk) {
 func (m *machine) attach(s *Stick) error {
 	m.plugged++
 	id := fmt.Sprintf("stick%d", m.plugged)
+	// The group of a speed is never removed; there are few.
+	group := fmt.Sprintf("speed%d", s.Speed)
+	if !m.groups[group] {
+		limits := map[string]any{"bps-total": s.Speed}
+		if err := m.monitor.execute("object-add", map[string]any{"qom-type": "throttle-group", "id": group, "limits": limits}, nil); err != nil {
+			return err
+		}
+		m.groups[group] = true
+	}
 	err := m.monitor.execute("blockdev-add", map[string]any{
-		"driver": "raw", "node-name": id, "read-only": s.ReadOnly, "auto-read-only": false,
+		"driver": "throttle", "throttle-group": group, "node-name": id, "read-only": s.ReadOnly,
 		// The sticks' files are looked at and copied from this side, too.
-		"file": map[string]any{"driver": "file", "filename": s.Path, "locking": "off"},
+		"file": map[string]any{"driver": "file", "filename": s.Path, "locking": "off", "read-only": s.ReadOnly},
 	}, nil)
 	if err != nil {
 		return err
 	}
-	sector := max(s.SectorSize, 512)
 	err = m.monitor.execute("device_add", map[string]any{
-		"driver": "usb-storage", "id": id, "drive": id, "bus": "xhci.0", "port": "1", "removable": true, "serial": s.serial,
-		"logical_block_size": sector, "physical_block_size": sector,
+		"driver": "usb-storage", "id": id, "drive": id, "bus": "xhci.0", "port": fmt.Sprint(max(s.Port, 1)), "removable": true, "serial": s.serial,
+		"logical_block_size": s.SectorSize, "physical_block_size": s.SectorSize,
 	}, nil)
 	if err != nil {
 		return err
@@ -120,7 +128,7 @@ func TestPlug(t *testing.T) {
 	for _, fsType := range []string{"ext4", "vfat"} {
 		t.Run(fsType, func(t *testing.T) {
 			v := v.in(t)
-			s := NewStick(t, fsType, image)
+			s := NewStick(t, fsType, image, 512)
 			disk := v.Plug(s)
 			if len(disk.Partitions) != 1 {
 				t.Fatalf("disk %+v, want one partition", disk)

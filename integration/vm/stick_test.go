@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"fatvol/integration/vm/guestapi"
 )
 
 // Stick is a USB stick. Its content is a file on this side, which belongs to the guest while the
@@ -20,10 +22,11 @@ type Stick struct {
 	Path string
 	// FS is the file system in its only partition: "ext4" or "vfat", or "" where the whole stick is
 	// the content, without a partition table.
-	FS string
-	// SectorSize of the stick in bytes; 0 is 512.
-	SectorSize int
+	FS         string
+	SectorSize int  // in bytes
 	ReadOnly   bool // its switch is on
+	Speed      int  // in bytes per second; 0 is as fast as it can
+	Port       int  // of the machine that it is plugged into; 0 is 1
 
 	id     string // in QEMU; "" while it is not plugged in
 	serial string
@@ -37,9 +40,10 @@ const (
 )
 
 // NewStick makes a stick with a partition of the given file system, and a copy of the image in it.
-func NewStick(t testing.TB, fsType, image string) *Stick {
+// Its sectors have 512 or 4096 bytes.
+func NewStick(t testing.TB, fsType, image string, sectorSize int) *Stick {
 	t.Helper()
-	s := &Stick{Path: filepath.Join(t.TempDir(), "stick"), FS: fsType, serial: "FATVOL1"}
+	s := &Stick{Path: filepath.Join(t.TempDir(), "stick"), FS: fsType, SectorSize: sectorSize, serial: "FATVOL1"}
 	table := make([]byte, 512)
 	entry := table[446:]
 	entry[4] = map[string]byte{"ext4": 0x83, "vfat": 0x0c}[fsType]
@@ -57,7 +61,9 @@ func NewStick(t testing.TB, fsType, image string) *Stick {
 		host(t, "mkfs.ext4", "-q", "-F", "-b", "4096", "-E", fmt.Sprintf("offset=%d,nodiscard", partitionStart),
 			s.Path, fmt.Sprintf("%dk", (stickSize-partitionStart)>>10))
 	case "vfat":
-		host(t, "mkfs.fat", "-F", "32", "-s", "1", "--offset", fmt.Sprint(partitionStart/512),
+		width := map[int]string{512: "32", 4096: "16"}[sectorSize] // as many clusters as these have sectors
+		// mkfs.fat counts the offset in the sectors of -S.
+		host(t, "mkfs.fat", "-F", width, "-s", "1", "-S", fmt.Sprint(sectorSize), "--offset", fmt.Sprint(partitionStart/sectorSize),
 			s.Path, fmt.Sprint((stickSize-partitionStart)>>10))
 	default:
 		t.Fatalf("no such file system for a stick: %q", fsType)
@@ -67,12 +73,12 @@ func NewStick(t testing.TB, fsType, image string) *Stick {
 }
 
 // RawStick is a stick without a partition table, whose content is the given file itself.
-func RawStick(path string) *Stick { return &Stick{Path: path, serial: "FATVOLRAW"} }
+func RawStick(path string) *Stick { return &Stick{Path: path, SectorSize: 512, serial: "FATVOLRAW"} }
 
 // Clone makes another stick with the same content.
 func (s *Stick) Clone(t testing.TB) *Stick {
 	t.Helper()
-	clone := &Stick{Path: filepath.Join(t.TempDir(), "clone"), FS: s.FS, SectorSize: s.SectorSize, serial: "FATVOL2"}
+	clone := &Stick{Path: filepath.Join(t.TempDir(), "clone"), FS: s.FS, SectorSize: s.SectorSize, Speed: s.Speed, serial: "FATVOL2"}
 	host(t, "cp", "--sparse=always", s.Path, clone.Path)
 	return clone
 }
@@ -127,15 +133,24 @@ func (s *Stick) Edit(t testing.TB, change func(image string)) {
 	s.SetImage(t, image)
 }
 
-// recover replays the journal of the stick's ext4, as a computer does when it mounts it.
+// recover replays the journal of the stick's ext4, as a computer does when it mounts it. e2fsck
+// cannot do that in the middle of a file.
 func (s *Stick) recover(t testing.TB) {
 	t.Helper()
-	out, err := exec.Command("e2fsck", "-fy", s.partition()).CombinedOutput()
+	part := filepath.Join(t.TempDir(), "partition")
+	skip := fmt.Sprint(partitionStart >> 20)
+	host(t, "dd", "bs=1M", "conv=sparse", "skip="+skip, "if="+s.Path, "of="+part)
+	out, err := exec.Command("e2fsck", "-fy", part).CombinedOutput()
 	var exit *exec.ExitError
 	// 1 is: errors were corrected.
 	if err != nil && !(errors.As(err, &exit) && exit.ExitCode() == 1) {
 		t.Fatalf("e2fsck of the stick: %v\n%s", err, out)
 	}
+	// What dd does not write must not be what was there before.
+	if err := errors.Join(os.Truncate(s.Path, partitionStart), os.Truncate(s.Path, stickSize)); err != nil {
+		t.Fatal(err)
+	}
+	host(t, "dd", "bs=1M", "conv=sparse,notrunc", "seek="+skip, "if="+part, "of="+s.Path)
 }
 
 func (s *Stick) mustBeOut(t testing.TB) {
@@ -176,4 +191,24 @@ func newImage(t testing.TB, size int64, args ...string) (path string) {
 	}
 	host(t, "mkfs.fat", append(args, path)...)
 	return path
+}
+
+// write makes a file with the content.
+func write(t testing.TB, content string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "content")
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// fileSum is the digest of a file.
+func fileSum(t testing.TB, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return guestapi.SHA256(data)
 }

@@ -66,12 +66,20 @@ func bootFor(t testing.TB) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := boot(kernel, initrd, dir)
-	if err != nil {
-		t.Fatal(err)
+	defer os.Remove(initrd)
+	for try := 1; ; try++ {
+		m, err := boot(kernel, initrd, dir)
+		if err == nil {
+			return m
+		}
+		if try == bootTries {
+			t.Fatal(err)
+		}
+		t.Logf("try %d: %v", try, err)
+		for _, leftover := range []string{"monitor", "guest", "console"} {
+			os.Remove(filepath.Join(dir, leftover))
+		}
 	}
-	os.Remove(initrd)
-	return m
 }
 
 // buildInitramfs writes the guest's root.

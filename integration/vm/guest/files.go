@@ -63,12 +63,18 @@ func (a *agent) ReadFile(c guestapi.FileChunk, out *guestapi.FileChunk) error {
 	return err
 }
 
-// Disks returns the names of the disks on the USB bus.
-func (a *agent) Disks(_ guestapi.None, names *[]string) error {
+// Disks returns the sequence numbers of the disks on the USB bus, and their names. Unlike names,
+// numbers are never used again.
+func (a *agent) Disks(_ guestapi.None, disks *map[string]string) error {
+	*disks = map[string]string{}
 	links, err := filepath.Glob("/sys/block/sd*")
 	for _, link := range links {
-		if target, err := os.Readlink(link); err == nil && strings.Contains(target, "/usb") {
-			*names = append(*names, filepath.Base(link))
+		target, err := os.Readlink(link)
+		if err != nil || !strings.Contains(target, "/usb") {
+			continue
+		}
+		if number, err := os.ReadFile(link + "/diskseq"); err == nil {
+			(*disks)[strings.TrimSpace(string(number))] = filepath.Base(link)
 		}
 	}
 	return err
@@ -76,23 +82,19 @@ func (a *agent) Disks(_ guestapi.None, names *[]string) error {
 
 // WaitDisk waits for a disk on the USB bus that is not known, and for its device nodes.
 func (a *agent) WaitDisk(args guestapi.DiskArgs, disk *guestapi.Disk) error {
-	known := map[string]bool{}
-	for _, name := range args.Known {
-		known[name] = true
-	}
 	for end := time.Now().Add(args.Timeout); time.Now().Before(end); time.Sleep(pollPeriod) {
-		var names []string
-		if err := a.Disks(guestapi.None{}, &names); err != nil {
+		var disks map[string]string
+		if err := a.Disks(guestapi.None{}, &disks); err != nil {
 			return err
 		}
-		for _, name := range names {
-			if !known[name] && diskReady(name, disk) {
+		for number, name := range disks {
+			if _, known := args.Known[number]; !known && diskReady(name, disk) {
 				disk.Name, disk.At = name, monotonic()
 				return nil
 			}
 		}
 	}
-	return errors.New("no new disk on the USB bus: " + args.Timeout.String())
+	return errors.New("no new disk on the USB bus after " + args.Timeout.String())
 }
 
 // diskReady tells whether a disk can be read, which the kernel does itself to find its partitions

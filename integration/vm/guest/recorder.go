@@ -69,18 +69,13 @@ func (r *recorder) add(rec guestapi.Record) {
 	}
 	r.mu.counts[guestapi.Outcome{Op: rec.Op, Result: rec.Result, Errno: int(rec.Errno)}]++
 	switch {
-	case r.work.CountOnly:
+	case r.work.Rush > 0 && p.Failures > 0:
+		p.Rushed++
 	case len(r.mu.records) >= maxRecords:
 		r.mu.dropped++
 	default:
 		r.mu.records = append(r.mu.records, rec)
 	}
-}
-
-func (r *recorder) failures() int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.mu.progress.Failures
 }
 
 func (r *recorder) progress() guestapi.Progress {
@@ -94,13 +89,8 @@ func (r *recorder) stopped() bool {
 	case <-r.stop:
 		return true
 	default:
-	}
-	if r.work.Limit == 0 {
 		return false
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.mu.progress.Calls >= r.work.Limit
 }
 
 func (r *recorder) report() guestapi.WorkReport {

@@ -69,10 +69,17 @@ func (r *recorder) run() error {
 	}
 	defer end()
 	for n := 0; !r.stopped(); n++ {
-		before := r.failures()
+		before := r.progress()
 		round(n)
+		now := r.progress()
 		pause := r.work.Pause
-		if r.work.Limit == 0 && r.failures() != before {
+		switch hurries := r.work.Rush > 0 && now.Failures > 0; {
+		case hurries && now.Rushed < r.work.Rush:
+			continue
+		case hurries:
+			<-r.stop
+			return nil
+		case now.Failures != before.Failures:
 			pause += failurePause
 		}
 		if pause > 0 {
@@ -101,9 +108,7 @@ func startRounds(r *recorder) (round func(n int), end func(), err error) {
 	case guestapi.Statter:
 		return startStatter(r)
 	case guestapi.Pulse:
-		return func(int) {
-			r.do(guestapi.OpPulse, 0, func() error { time.Sleep(time.Millisecond); return nil })
-		}, func() {}, nil
+		return startPulse(r)
 	case guestapi.Opener:
 		return func(n int) { open(r, n) }, func() {}, nil
 	}

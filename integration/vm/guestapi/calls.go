@@ -77,7 +77,7 @@ type KernelLine struct {
 
 // DiskArgs ask for a disk of the USB bus that is not among Known.
 type DiskArgs struct {
-	Known   []string // names as in /sys/block
+	Known   map[string]string // as the call Disks returned it
 	Timeout time.Duration
 }
 

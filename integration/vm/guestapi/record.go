@@ -23,7 +23,7 @@ const (
 	OpCreate
 	OpRename
 	OpUnlink
-	OpPulse // a sleep of a millisecond
+	OpPulse // a sleep of PulsePause
 	opCount
 )
 

@@ -26,10 +26,14 @@ const (
 	Statter Kind = "statter"
 	// Opener opens names in Dir, reads them and closes them.
 	Opener Kind = "opener"
-	// Pulse does nothing but sleep for a millisecond at a time. How long that really took is what
-	// the guest lost to a machine with other things to do.
+	// Pulse does nothing but sleep for PulsePause at a time, before all others on the processor that
+	// its File is the number of. How long that takes beyond the pause is what the guest lost to the
+	// machine that emulates it.
 	Pulse Kind = "pulse"
 )
+
+// PulsePause is how long a Pulse sleeps, in nanoseconds.
+const PulsePause = 2_000_000
 
 // Work describes a worker, which is a process of its own in the guest.
 type Work struct {
@@ -50,10 +54,9 @@ type Work struct {
 	Uncached bool
 	// Pause follows each round, in addition to a millisecond after a round that failed.
 	Pause time.Duration
-	// Limit ends the worker after this many calls, and then it does not pause; 0 is none.
-	Limit int64
-	// CountOnly keeps no records, only counts.
-	CountOnly bool
+	// Rush, if it is not 0, makes the worker hurry once a call has failed: it makes this many calls
+	// without a pause, counts them without keeping records, and then waits to be stopped.
+	Rush int64
 }
 
 // Path of the file of readers and writers.
@@ -100,6 +103,7 @@ type Progress struct {
 	Failures int64
 	// LastOK and LastFailure are the instants at which the last call of either kind ended; 0: none.
 	LastOK, LastFailure int64
+	Rushed              int64 // calls since the worker hurries
 	Ended               bool
 }
 

@@ -1,0 +1,173 @@
+//go:build linux
+
+package vm
+
+import (
+	"flag"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"fatvol/integration/vm/guestapi"
+)
+
+// TestPullIdle: the stick is pulled while nobody does anything.
+func TestPullIdle(t *testing.T) {
+	v := scene(t)
+	for _, c := range []struct {
+		name, fsType string
+		sectorSize   int
+	}{
+		{"ext4", "ext4", 512},
+		{"vfat", "vfat", 512},
+		{"vfat on sectors of 4096 bytes", "vfat", 4096},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSceneOn(v.in(t), NewStick(t, c.fsType, sceneImage(t), c.sectorSize))
+			s.Shell("echo content > " + volumeDir + "/file; sync")
+			s.awaitSynced()
+			crew := s.StartCrew(pulses())
+			crew.Await(func(p guestapi.Progress) bool { return p.Calls > 100 })
+			before := s.status()
+
+			p := s.pull()
+			s.await("gone", 1, "")
+			lines := mediumLines(s.logSince(p.Before.At))
+			if len(lines) == 0 {
+				t.Fatalf("fatvol did not log that the stick is gone\n%s", s.log())
+			}
+			took := lines[0].At - p.Before.At
+			lost := stolen(crew.Stop(), span{p.Before.At, lines[0].At})
+			limit := int64(limitProbe)
+			if why, known := before.Detectors["uevent"]; known && why == "" {
+				limit = int64(limitUevent)
+			}
+			limit += lost + p.Before.Error + (p.After.At - p.Before.At)
+			t.Logf("from the pull to the log line: %.1f ms; the guest was stopped for %.1f ms of that: %s", ms(took), ms(lost), lines[0].Text)
+			if took > limit {
+				t.Errorf("that is more than %.1f ms", ms(limit))
+			}
+			for _, args := range [][]string{{"cat", volumeDir + "/file"}, {"ls", volumeDir}, {"stat", volumeDir + "/file"}, {"stat", "-f", volumeDir}} {
+				exit := s.Exit(guestapi.Command{Args: args})
+				if exit.Code == 0 || !strings.Contains(string(exit.Stderr), "Input/output error") {
+					t.Errorf("%q: exit code %d\n%s%s", args, exit.Code, exit.Stdout, exit.Stderr)
+				}
+			}
+
+			s.back(s.stick)
+			s.await("present", 2, "")
+			if got := s.Run("cat", volumeDir+"/file"); got != "content\n" {
+				t.Errorf("the file holds %q", got)
+			}
+			s.endClean(nil)
+		})
+	}
+}
+
+// rush is how many calls are made while the stick is away. Under emulation a million take minutes; on
+// the host's side of the same code, the tests of package watch make as many.
+var rush = flag.Int64("rush", 15_000, "`calls` that TestGoneIsFree makes while the stick is away")
+
+// TestGoneIsFree: calls while the stick is away do not reach the host, and when there are none,
+// fatvol does nothing.
+func TestGoneIsFree(t *testing.T) {
+	s := newScene(scene(t), "ext4")
+	works := []guestapi.Work{
+		{Kind: guestapi.Reader, Slots: 16, Block: 4096},
+		{Kind: guestapi.Reader, Slots: 16, Block: 4096, Direct: true},
+		{Kind: guestapi.Writer, Slots: 16, Block: 4096, FsyncEvery: 2},
+		{Kind: guestapi.Lister, Slots: 20, Block: 64},
+		{Kind: guestapi.Statter, Slots: 20, Block: 64},
+		{Kind: guestapi.Opener, Slots: 20, Block: 64},
+	}
+	for i := range works {
+		w := &works[i]
+		w.File, w.Dir = uint64(i+1), volumeDir+"/"+strconv.Itoa(i)
+		w.Pause = 5 * time.Millisecond
+		w.Rush = *rush / int64(len(works))
+	}
+	s.Prepare(works)
+	crew := s.StartCrew(works)
+	crew.Await(func(p guestapi.Progress) bool { return p.Calls >= 10 })
+	s.pull()
+	s.await("gone", 1, "")
+	// Nothing is at the path any more that could be looked at.
+	s.unmountHost()
+	s.await("gone", 1, "")
+	before := s.status()
+	calls := s.countSyscalls(s.pid, func() {
+		start := time.Now()
+		for end := start.Add(8 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+			var progress []guestapi.Progress
+			s.must(s.call("WorkProgress", crew.ids, &progress))
+			rushing := 0
+			for _, p := range progress {
+				if p.Rushed < works[0].Rush {
+					rushing++
+				}
+			}
+			if rushing == 0 {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("the workers do not come to an end: %+v", progress)
+			}
+		}
+		t.Logf("%d calls in %v", *rush, time.Since(start).Round(time.Millisecond))
+	})
+	after := s.status()
+	if after.Calls != before.Calls {
+		t.Errorf("%d calls of the host", after.Calls-before.Calls)
+	}
+	// The verifier may try to open the path, now and then; nothing else may be.
+	t.Logf("system calls of fatvol: %v", calls)
+	for _, name := range []string{"sys_pread64", "sys_pwrite64", "sys_preadv", "sys_pwritev", "sys_preadv2", "sys_pwritev2",
+		"sys_fsync", "sys_fdatasync", "sys_fstat", "sys_ftruncate", "sys_fallocate", "sys_lseek"} {
+		if calls[name] > 0 {
+			t.Errorf("%d times %s", calls[name], name)
+		}
+	}
+	const looks = 100
+	for _, name := range []string{"sys_openat", "sys_newfstatat", "sys_statx", "sys_statfs", "sys_readlinkat"} {
+		if calls[name] > looks {
+			t.Errorf("%d times %s, want a few looks at the path only", calls[name], name)
+		}
+	}
+	if calls["sys_read"]+calls["sys_readv"] == 0 {
+		t.Error("no call of fatvol was seen at all: the count shows nothing")
+	}
+
+	// Now nobody calls.
+	const idle = 5 * time.Second
+	used := s.cpuTime(s.pid)
+	s.Run("sleep", strconv.Itoa(int(idle/time.Second)))
+	used = s.cpuTime(s.pid) - used
+	t.Logf("processor time in %v of nothing: %v", idle, used)
+	if used > idle/100 {
+		t.Errorf("fatvol used %v of %v while the stick was away and nobody called, want less than 1 %%", used, idle)
+	}
+	for _, r := range crew.Stop() {
+		for o, n := range r.Counts {
+			if n >= works[0].Rush/10 && o.Result == guestapi.ResultOK && o.Op != guestapi.OpClose {
+				t.Errorf("%d of %v succeeded", n, o.Op)
+			}
+		}
+	}
+	s.plug(s.stick)
+	s.await("present", 2, "")
+	s.endClean(nil)
+}
+
+// cpuTime is the processor time that a process of the guest has used.
+func (v *VM) cpuTime(pid int) time.Duration {
+	v.t.Helper()
+	// In nanoseconds, for each thread.
+	var total time.Duration
+	for field := range strings.FieldsSeq(v.Shell("cut -d' ' -f1 /proc/" + strconv.Itoa(pid) + "/task/*/schedstat")) {
+		n, err := strconv.ParseInt(field, 10, 64)
+		v.must(err)
+		total += time.Duration(n)
+	}
+	return total
+}
