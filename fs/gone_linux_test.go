@@ -165,7 +165,7 @@ func TestPanicIsAnError(t *testing.T) {
 	armed.Store(false)
 	write(t, m.path("f"), "going on")
 	wantContent(t, m.path("f"), "going on")
-	if log := m.log.String(); !strings.Contains(log, "a bug") || !strings.Contains(log, "gone_test.go") {
+	if log := m.log.String(); !strings.Contains(log, "a bug") || !strings.Contains(log, "gone_linux_test.go") {
 		t.Errorf("the log does not say where:\n%s", log)
 	}
 }

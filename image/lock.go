@@ -10,7 +10,7 @@ import (
 var ErrLocked = errors.New("in use")
 
 // holderTime bounds the search for whoever uses an image: a name in an error is worth a moment.
-const holderTime = time.Second
+const holderTime = 3 * time.Second
 
 // LockedError is returned when an image cannot be had alone (for writing), or without a writer
 // (for reading). It wraps ErrLocked.
