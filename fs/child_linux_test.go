@@ -35,7 +35,24 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if left := leftovers(); len(left) > 0 {
+		fmt.Printf("FAIL: left over: %q\n", left)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// leftovers are connections to the kernel that no test closed.
+func leftovers() (left []string) {
+	fds, _ := os.ReadDir("/proc/self/fd")
+	for _, fd := range fds {
+		name := "/proc/self/fd/" + fd.Name()
+		if to, err := os.Readlink(name); err == nil && to == devFuse {
+			left = append(left, name+" to "+to)
+		}
+	}
+	return left
 }
 
 // child runs one of the children, as the given user if that is not nil.
