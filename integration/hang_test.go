@@ -22,6 +22,7 @@ var hostErrnos = []syscall.Errno{
 type hangWorker struct {
 	t       *testing.T
 	dir     string
+	prefix  string // of the names that it makes
 	longest time.Duration
 	wrong   []string
 }
@@ -37,7 +38,7 @@ func (w *hangWorker) use(round int) {
 		}
 		return err
 	}
-	name := filepath.Join(w.dir, fmt.Sprintf("file %d", round))
+	name := filepath.Join(w.dir, fmt.Sprintf("%sfile %d", w.prefix, round))
 	var f *os.File
 	if call("create", func() (err error) { f, err = os.Create(name); return err }) != nil {
 		return
@@ -201,7 +202,7 @@ func TestHostErrnos(t *testing.T) {
 			for _, k := range hangCalls() {
 				dir := mountOnHost(t, h)
 				h.fail(k, errno)
-				worker := hangWorker{t: t, dir: dir}
+				worker := hangWorker{t: t, dir: dir, prefix: fmt.Sprintf("%d ", k)}
 				for round := range 4 {
 					worker.use(round)
 				}

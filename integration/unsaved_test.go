@@ -32,12 +32,12 @@ func lose(t testing.TB, opts ...string) *saved {
 	noteMount(s.dir, 0)
 	t.Cleanup(func() { forgetMount(s.dir) })
 	writeSynced(t, filepath.Join(s.dir, "early"), "early words\n")
-	copyFile(t, s.img, s.copy)
-	if err := os.WriteFile(filepath.Join(s.dir, "late"), s.text, 0o666); err != nil {
-		t.Fatal(err)
+	write := func() {
+		if err := os.WriteFile(filepath.Join(s.dir, "late"), s.text, 0o666); err != nil {
+			t.Fatal(err)
+		}
 	}
-	deleted(t, s.img)
-	await(t, s.dir, "gone", isGone)
+	vanish(t, s.dir, int64(len(s.text)), func() { copyFile(t, s.img, s.copy) }, write, func() { deleted(t, s.img) })
 	return s
 }
 

@@ -65,7 +65,7 @@ func umountAndWait(ctx context.Context, out, errOut io.Writer, path string, flag
 	}
 	wasAlive := record != nil && record.alive()
 
-	if err := unmount(m.Mountpoint, flags.lazy); err != nil {
+	if err := unmountPatiently(ctx, m, flags.lazy); err != nil {
 		return umountError(m, err)
 	}
 	switch {
@@ -86,6 +86,27 @@ func umountAndWait(ctx context.Context, out, errOut io.Writer, path string, flag
 		fmt.Fprintf(out, "fatvol: %s unmounted, %s is complete\n", m.Mountpoint, record.Image)
 	}
 	return nil
+}
+
+// A mount may be busy for a moment because of somebody who only looks, as df(1) does.
+const (
+	busyPatience = time.Second
+	busyPause    = 50 * time.Millisecond
+)
+
+// unmountPatiently is unmount, tried for a moment where the mount is busy and nobody to be found uses it.
+func unmountPatiently(ctx context.Context, m *mountinfo.Info, lazy bool) error {
+	for end := time.Now().Add(busyPatience); ; {
+		err := unmount(m.Mountpoint, lazy)
+		if !errors.Is(err, unix.EBUSY) || time.Now().After(end) || len(knownUsers(m)) > 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(busyPause):
+		}
+	}
 }
 
 // awaitEnd waits until the serving process is dead and returns its result.
@@ -178,15 +199,20 @@ func umountError(m *mountinfo.Info, err error) error {
 	return failf(exitFailed, "umount %s: %w", m.Mountpoint, err)
 }
 
-// busyReason lists what keeps a mount busy.
-func busyReason(m *mountinfo.Info) string {
-	var all []string
+// knownUsers lists what keeps a mount busy, as far as this process can see.
+func knownUsers(m *mountinfo.Info) (all []string) {
 	for _, dir := range mountsBelow(m) {
 		all = append(all, "mounted on: "+dir)
 	}
 	for _, h := range holders(m.Mountpoint, deviceNumber(m)) {
 		all = append(all, h.String())
 	}
+	return all
+}
+
+// busyReason says what keeps a mount busy.
+func busyReason(m *mountinfo.Info) string {
+	all := knownUsers(m)
 	if len(all) == 0 {
 		return "in use by a process that only root can see"
 	}
