@@ -226,6 +226,15 @@ func (m *mounted) released(t testing.TB) {
 	eventually(t, "all files are released", func() bool { return len(m.fs.handles.all()) == 0 })
 }
 
+// forgotten waits until the kernel has let go of all files that were removed.
+func (m *mounted) forgotten(t testing.TB) {
+	t.Helper()
+	m.released(t)
+	eventually(t, "the kernel forgets what was removed", func() bool { return m.fs.nodes.pins.Load() == 0 })
+	m.fs.closing.Lock()
+	m.fs.closing.Unlock()
+}
+
 // eventually waits for what happens soon without anybody saying so, as what follows a close(2) does.
 func eventually(t testing.TB, what string, cond func() bool) {
 	t.Helper()

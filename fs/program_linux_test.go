@@ -112,7 +112,7 @@ func TestFstrim(t *testing.T) {
 	m := mount(t, setup{size: 64 << 20, mkfs: []string{"-F", "32"}})
 	must(t, os.WriteFile(m.path("f"), bytes.Repeat([]byte("x"), 20<<20), 0o666))
 	must(t, os.Remove(m.path("f")))
-	eventually(t, "the kernel forgets the file", func() bool { return m.fs.nodes.pins.Load() == 0 })
+	m.forgotten(t)
 	must(t, m.vol.Sync())
 	before := m.dev.Allocated()
 	out := run(t, "fstrim", "-v", m.dir)

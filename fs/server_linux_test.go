@@ -304,8 +304,7 @@ func TestFileHandles(t *testing.T) {
 		t.Errorf("read %q %v", b[:n], err)
 	}
 	must(t, os.Remove(m.path("d/f")))
-	m.released(t)
-	eventually(t, "the kernel forgets the file", func() bool { return m.fs.nodes.pins.Load() == 0 })
+	m.forgotten(t)
 	_, err = unix.OpenByHandleAt(root, h, unix.O_RDONLY)
 	wantErrno(t, "open by handle of what is gone", err, unix.ESTALE)
 }
