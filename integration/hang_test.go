@@ -100,8 +100,11 @@ func umountSoon(t *testing.T, dir string) (out string, code int) {
 	if took := time.Since(began); took > hangTimeout+umountGrace {
 		t.Errorf("umount took %v", took)
 	}
-	if code != 0 && (code != 32 || keptIn.FindStringSubmatch(out) == nil || strings.Contains(out, "LOST")) {
+	if code != 0 && (code != 32 || keptIn.FindStringSubmatch(out) == nil) {
 		t.Errorf("umount: exit code %d: %s", code, out)
+	}
+	if strings.Contains(out, "LOST") {
+		t.Log(out) // what was made in memory, and needs a block of the medium that was never read
 	}
 	if m := keptIn.FindStringSubmatch(out); m != nil {
 		os.Remove(m[1])
