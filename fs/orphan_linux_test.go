@@ -1,0 +1,62 @@
+package fs
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestUnlinkedButOpen(t *testing.T) {
+	m := mount(t, setup{})
+	f := create(t, m.path("f"), "before")
+	must(t, os.Remove(m.path("f")))
+	write(t, m.path("f"), "another")
+	_, err := f.WriteString(" and after")
+	must(t, err)
+	m.InvalidateAll()
+	b := make([]byte, 100)
+	n, _ := f.ReadAt(b, 0)
+	if string(b[:n]) != "before and after" {
+		t.Errorf("read %q", b[:n])
+	}
+	var st unix.Stat_t
+	must(t, unix.Fstat(int(f.Fd()), &st))
+	if st.Nlink != 0 || st.Size != 16 {
+		t.Errorf("nlink %d size %d", st.Nlink, st.Size)
+	}
+	must(t, f.Truncate(3))
+	must(t, f.Sync())
+	must(t, f.Close())
+	wantContent(t, m.path("f"), "another")
+}
+
+// A descriptor that only names a file keeps it, as on any Unix file system.
+func TestUnlinkedAndNotOpen(t *testing.T) {
+	m := mount(t, setup{})
+	write(t, m.path("f"), "content")
+	fd, err := unix.Open(m.path("f"), unix.O_PATH, 0)
+	must(t, err)
+	defer unix.Close(fd)
+	must(t, os.Remove(m.path("f")))
+	name := "/proc/self/fd/" + itoa(fd)
+	m.InvalidateAll()
+	wantContent(t, name, "content")
+	must(t, os.Truncate(name, 3))
+	wantContent(t, name, "con")
+
+	// Only when there is no room, it is given up. That is no damage.
+	if m.fs.nodes.pins.Load() != 1 {
+		t.Error("nothing keeps the file")
+	}
+	m.fs.nodes.dropPins()
+	m.InvalidateAll()
+	if _, err := os.Open(name); !errors.Is(err, unix.ESTALE) {
+		t.Errorf("open: %v", err)
+	}
+	if err := os.Truncate(name, 0); !errors.Is(err, unix.ESTALE) {
+		t.Errorf("truncate: %v", err)
+	}
+	write(t, m.path("g"), "the volume is fine")
+}
