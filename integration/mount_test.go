@@ -226,6 +226,15 @@ func umount(t testing.TB, dir string) {
 	s := servers[dir]
 	delete(servers, dir)
 	mounts.Unlock()
+	if s != nil {
+		// Where the unmount hangs, the reason is in the goroutines of who serves the mount.
+		stuck := time.AfterFunc(patience-patience/6, func() {
+			s.cmd.Process.Signal(syscall.SIGQUIT)
+			<-s.done
+			fmt.Fprintf(os.Stderr, "integration: the unmount of %s hangs; the process that serves it:\n%s\n", dir, s.log)
+		})
+		defer stuck.Stop()
+	}
 	out, code := runCode(t, binary(t), "umount", dir)
 	if code != 0 {
 		t.Errorf("fatvol umount %s: exit code %d: %s", dir, code, out)
