@@ -370,6 +370,9 @@ func (v *Volume) removeEntry(dir *Node, name string, allowed func(*Node) error) 
 				if err := allowed(n); err != nil {
 					return err
 				}
+				if n.dir != nil && n.moved == v.epoch.id {
+					return errCommit // its ".." goes with it, and the medium may show its former name
+				}
 				v.remove(dir, n.slot, phaseRemove)
 				v.unlinked(n)
 				v.touch(dir)

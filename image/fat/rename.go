@@ -227,7 +227,8 @@ func (m *move) depart(dots, remove phase) {
 func (m *move) tangled() bool {
 	v := m.v
 	for _, n := range []*Node{m.src, m.dst} {
-		if n != nil && (n.moved == v.epoch.id && n.born != v.epoch.id || n.dir != nil && m.from != m.to && v.epoch.moved) {
+		// A file that the medium does not know yet shows none of its names there.
+		if n != nil && (n.moved == v.epoch.id && (n.born != v.epoch.id || n.dir != nil) || n.dir != nil && m.from != m.to && v.epoch.moved) {
 			return true
 		}
 	}
