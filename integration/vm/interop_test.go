@@ -80,7 +80,7 @@ func (v *VM) fsck(image string) {
 // harmless are the lines of fsck.fat about what a volume shows that was not unmounted and is whole.
 var harmless = regexp.MustCompile(`^(fsck\.fat .*|There are differences between boot sector and its backup\.|This is mostly harmless\..*|` +
 	` *65:01/00|\s*Not automatically fixing this\.|Dirty bit is set\..*|\s*Automatically removing dirty bit\.|` +
-	`FATs differ but appear to be intact\.|\s*Using first FAT\.|Free cluster summary wrong .*|\s*Auto-correcting\.|` +
+	`FATs differ but appear to be intact\.|\s*Using first FAT\.|Free cluster summary (wrong|uninitialized) .*|\s*Auto-correcting\.|` +
 	`Leaving filesystem unchanged\.|.*: \d+ files, \d+/\d+ clusters|)$`)
 
 // fsckUnclean is fsck for a volume that nobody has unmounted: it may say so, and the second FAT and
