@@ -86,11 +86,11 @@ install: build
 		ln -sf $(BINDIR)/fatvol $(DESTDIR)$(HELPERDIR)/$$h; \
 		echo '.so man8/mount.fatvol.8' > $(DESTDIR)$(MANDIR)/man8/$$h.8; \
 	done
-	install -m 644 docs/man/fatvol.1 $(DESTDIR)$(MANDIR)/man1/fatvol.1
-	install -m 644 docs/man/mount.fatvol.8 $(DESTDIR)$(MANDIR)/man8/mount.fatvol.8
+	install -m 644 docs/man/*.1 $(DESTDIR)$(MANDIR)/man1/
+	install -m 644 docs/man/*.8 $(DESTDIR)$(MANDIR)/man8/
 
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/fatvol $(DESTDIR)$(MANDIR)/man1/fatvol.1
+	rm -f $(DESTDIR)$(BINDIR)/fatvol $(patsubst docs/man/%,$(DESTDIR)$(MANDIR)/man1/%,$(wildcard docs/man/*.1))
 	for h in $(HELPERS); do rm -f $(DESTDIR)$(HELPERDIR)/$$h $(DESTDIR)$(MANDIR)/man8/$$h.8; done
 
 clean:

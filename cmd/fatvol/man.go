@@ -4,10 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // manCommand writes the manual pages; `make man` calls it, and a test compares.
@@ -30,47 +28,14 @@ func manCommand() *cobra.Command {
 
 // manPages returns the text of each page by its file name.
 func manPages(root *cobra.Command) map[string]string {
-	return map[string]string{
-		"fatvol.1":       commandPage(root),
+	pages := map[string]string{
+		"fatvol.1":       overviewPage(root),
 		"mount.fatvol.8": mountPage(),
 	}
-}
-
-// commandPage is fatvol(1).
-func commandPage(root *cobra.Command) string {
-	p := newManPage("fatvol", 1, "mount the FAT volume inside a file")
-	commands := leafCommands(root)
-	p.section("Synopsis")
-	for _, c := range commands {
-		p.synopsis(useLine(c))
+	for _, c := range availableCommands(root) {
+		pages[pageName(c)+".1"] = commandPage(c)
 	}
-	p.section("Description")
-	p.paragraph(root.Long)
-	p.paragraph("Names are kept and shown with their long forms, files can be of up to 4 GiB less one byte, and what is written is ordered so that the volume can be used after a loss of power at any moment. Any number of mounts can be there at once; each image only once, unless all its mounts are read-only.")
-	p.section("Commands")
-	for _, c := range commands {
-		p.subsection(useLine(c))
-		p.paragraph(c.Long + longIfEmpty(c))
-		c.LocalFlags().VisitAll(func(f *pflag.Flag) {
-			if !f.Hidden && f.Name != "help" {
-				p.item(flagTerm(f), sentence(strings.ReplaceAll(f.Usage, "`", "")))
-			}
-		})
-		if c.Example != "" {
-			p.example(c.Example)
-		}
-	}
-	exitSection(p)
-	p.section("Signals")
-	p.paragraph("`SIGTERM` and `SIGINT` make the process that serves a mount unmount it. Where the mount is in use, everything written so far is brought to the host, and a second signal detaches the mount: it disappears from the directory tree at once and ends when its last user does.")
-	p.section("Environment")
-	p.item("`TZ`", "The time zone of the times on the disk, unless `tz=` or `time_offset=` is given.")
-	p.item("`XDG_RUNTIME_DIR`", "Where the records of a user's mounts are kept, in the directory fatvol; by default /run/user/UID. Those of root are in /run/fatvol. `fatvol umount` reads them.")
-	p.item("`XDG_STATE_HOME`", "Where a user's replay files are kept, in the directory fatvol; by default ~/.local/state. Those of root are in /var/lib/fatvol.")
-	p.item("`NOTIFY_SOCKET`", "With `-f`, a service manager is told there when the mount is ready (see sd_notify(3)).")
-	p.section("See also")
-	p.paragraph("mount.fatvol(8), mount(8), umount(8), fsck.fat(8), fatattr(1), fstrim(8)")
-	return p.String()
+	return pages
 }
 
 // mountPage is mount.fatvol(8).
@@ -126,66 +91,3 @@ func exitSection(p *manPage) {
 		p.item(fmt.Sprintf("`%d`", e.code), e.doc)
 	}
 }
-
-// availableCommands are the subcommands that help shows, but for cobra's own.
-func availableCommands(root *cobra.Command) []*cobra.Command {
-	var found []*cobra.Command
-	for _, c := range root.Commands() {
-		if c.IsAvailableCommand() && c.Name() != "help" && c.Name() != "completion" {
-			found = append(found, c)
-		}
-	}
-	return found
-}
-
-// leafCommands are those commands, and in the place of one that has subcommands these.
-func leafCommands(root *cobra.Command) (leaves []*cobra.Command) {
-	for _, c := range availableCommands(root) {
-		if below := leafCommands(c); len(below) > 0 {
-			leaves = append(leaves, below...)
-		} else {
-			leaves = append(leaves, c)
-		}
-	}
-	return leaves
-}
-
-// useLine is a command's usage without cobra's "[flags]" where it has none of its own.
-func useLine(c *cobra.Command) string {
-	_, rest, _ := strings.Cut(c.Use, " ")
-	words := []string{c.CommandPath()}
-	if c.HasAvailableLocalFlags() {
-		words = append(words, "[options]")
-	}
-	if rest != "" {
-		words = append(words, rest)
-	}
-	return strings.Join(words, " ")
-}
-
-func longIfEmpty(c *cobra.Command) string {
-	if c.Long == "" {
-		return sentence(c.Short)
-	}
-	return ""
-}
-
-// sentence gives a phrase its capital and its full stop.
-func sentence(phrase string) string {
-	return strings.ToUpper(phrase[:1]) + phrase[1:] + "."
-}
-
-func flagTerm(f *pflag.Flag) string {
-	value, _ := pflag.UnquoteUsage(f)
-	term := "`--" + f.Name + "`"
-	if f.Shorthand != "" {
-		term = "`-" + f.Shorthand + "`, " + term
-	}
-	if value != "" {
-		term += " " + value
-	}
-	return term
-}
-
-// optionTerm shows an option's name in bold, and what follows as it is.
-func optionTerm(o option) string { return "`" + o.name + "`" + o.form }

@@ -25,6 +25,13 @@ func (p *manPage) paragraph(text string) {
 	fmt.Fprintf(&p.b, ".PP\n%s\n", roffText(text))
 }
 
+// paragraphs writes text in which empty lines part paragraphs.
+func (p *manPage) paragraphs(text string) {
+	for part := range strings.SplitSeq(text, "\n\n") {
+		p.paragraph(part)
+	}
+}
+
 // item writes a term and what it means.
 func (p *manPage) item(term, text string) {
 	fmt.Fprintf(&p.b, ".TP\n%s\n%s\n", roffText(term), roffText(text))

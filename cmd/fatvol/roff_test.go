@@ -12,7 +12,17 @@ const manDir = "../../docs/man"
 
 // The manual pages say what the code does: they are those that the code writes.
 func TestManPagesAreCurrent(t *testing.T) {
-	for name, want := range manPages(rootCommand()) {
+	pages := manPages(rootCommand())
+	kept, err := os.ReadDir(manDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range kept {
+		if _, ok := pages[f.Name()]; !ok {
+			t.Errorf("docs/man/%s is of no command: remove it", f.Name())
+		}
+	}
+	for name, want := range pages {
 		got, err := os.ReadFile(filepath.Join(manDir, name))
 		if err != nil {
 			t.Fatal(err)
