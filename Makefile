@@ -14,11 +14,12 @@ GO        ?= go
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 FUZZTIME  ?= 20s
 TESTFLAGS ?=
+BENCHFLAGS ?=
 
 HELPERS   := mount.fatvol mount.fuse.fatvol umount.fatvol umount.fuse.fatvol
 PLATFORMS := linux/amd64 linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64 freebsd/amd64
 
-.PHONY: all build demo test deps unit race integration medium bench fuzz lint man install uninstall clean
+.PHONY: all build demo test deps unit race integration medium bench microbench fuzz lint man install uninstall clean
 
 all: build
 
@@ -46,7 +47,7 @@ HUNG := ^(TestHungHost|TestHungHostComesBack|TestUmountOfHungHost|TestHostErrnos
 
 # The built program on real mounts, with real tools.
 integration: deps
-	$(GO) test -timeout 30m -skip '$(HUNG)' $(TESTFLAGS) ./integration
+	$(GO) test -timeout 30m -skip '$(HUNG)' $(TESTFLAGS) ./integration ./integration/bench
 
 # The medium taken away for real: hosts that hang, and a stick pulled from a virtual machine.
 medium: deps
@@ -54,7 +55,14 @@ medium: deps
 	$(GO) test -timeout 60m -run '$(HUNG)' $(TESTFLAGS) ./integration
 	$(GO) test -timeout 60m $(TESTFLAGS) ./integration/vm
 
-bench:
+# fatvol beside other file systems; BENCHFLAGS='-quick' takes some minutes, -help lists the flags.
+bench: deps
+	@.ci/install-deps bench
+	@mkdir -p bin
+	$(GO) run ./integration/bench -table bin/bench.md -json bin/bench.json -plot bin/bench.svg $(BENCHFLAGS)
+
+# The engine's hot paths, in the form that benchstat reads.
+microbench:
 	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
 # Every fuzz target for FUZZTIME.

@@ -46,6 +46,9 @@ func TestLayers(t *testing.T) {
 				t.Errorf("%s imports %s: %s may use %q", pkg, imported, layer, allowed)
 			}
 		}
+		if layer != "integration" && strings.Contains(imports, "gonum.org/") {
+			t.Errorf("%s draws plots: only integration/bench does", pkg)
+		}
 		if strings.HasPrefix(pkg, "fatvol/image") && strings.Contains(imports, "go-fuse") {
 			t.Errorf("%s knows FUSE", pkg)
 		}

@@ -1,0 +1,97 @@
+//go:build linux
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestEveryRow measures a little of every row, so that the benchmark still works when it is wanted. What it
+// finds has no meaning.
+func TestEveryRow(t *testing.T) {
+	fuse, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("needs /dev/fuse: %v", err)
+	}
+	fuse.Close()
+	b := &bench{ctx: t.Context(), scale: tinyScale, patience: time.Second, stores: map[storeKey]string{}}
+	if err := b.prepare(t.TempDir(), t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	defer b.cleanUp()
+	taking, err := choose("fatvol,writeback,np,direct")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := b.rows()
+	res := &results{Commit: "test", Began: time.Now()}
+	if err := b.measure(res, rows, taking); err != nil {
+		t.Fatal(err)
+	}
+	for _, rr := range res.Rows {
+		for _, s := range rr.Systems {
+			if s.Median <= 0 {
+				t.Errorf("%s, %s: %g %s", rr.Name, s.System, s.Median, rr.Unit)
+			}
+		}
+		if len(rr.Goals) != len(rr.row.goals) {
+			t.Errorf("%s: %d goals of %d were judged", rr.Name, len(rr.Goals), len(rr.row.goals))
+		}
+	}
+	dir := t.TempDir()
+	table, data, image := filepath.Join(dir, "t.md"), filepath.Join(dir, "t.json"), filepath.Join(dir, "t.svg")
+	if err := res.write(table, data, image); err != nil {
+		t.Fatal(err)
+	}
+	text, _ := os.ReadFile(table)
+	for _, r := range rows {
+		if !strings.Contains(string(text), r.title) {
+			t.Errorf("the table lacks %q:\n%s", r.title, text)
+		}
+	}
+	if svg, _ := os.ReadFile(image); !strings.Contains(string(svg), "<svg") {
+		t.Error("the plot is no SVG")
+	}
+}
+
+func TestGoals(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		more     bool
+		mine, np float64
+		goal     goal
+		met      bool
+	}{
+		{"rate, more", true, 130, 100, goal{system: fatvolName, to: npName, ratio: 1.3}, true},
+		{"rate, less", true, 129, 100, goal{system: fatvolName, to: npName, ratio: 1.3}, false},
+		{"time, less", false, 30, 100, goal{system: fatvolName, to: npName, ratio: 0.3}, true},
+		{"time, more", false, 31, 100, goal{system: fatvolName, to: npName, ratio: 0.3}, false},
+		{"absolute", false, 10, 0, goal{system: fatvolName, absolute: 10}, true},
+		{"absolute, more", false, 10.1, 0, goal{system: fatvolName, absolute: 10}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &row{rate: c.more, goals: []goal{c.goal}}
+			res := &results{}
+			res.add(r, &system{name: npName}, sample{Figure: c.np}, nil)
+			res.add(r, &system{name: fatvolName}, sample{Figure: c.mine}, nil)
+			if got := res.row(r).Goals; len(got) != 1 || got[0].Met != c.met {
+				t.Errorf("%+v, want met %v", got, c.met)
+			}
+		})
+	}
+}
+
+func TestMedian(t *testing.T) {
+	for _, c := range []struct {
+		figures []float64
+		want    float64
+	}{{[]float64{3}, 3}, {[]float64{3, 1}, 2}, {[]float64{9, 1, 2}, 2}, {[]float64{4, 1, 3, 2}, 2.5}} {
+		if got := median(c.figures); got != c.want {
+			t.Errorf("median of %v: %g, want %g", c.figures, got, c.want)
+		}
+	}
+}
