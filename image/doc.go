@@ -1,9 +1,18 @@
 // Package image opens disk images: it takes the file or block device, keeps others away from it,
 // and finds the FAT volume inside.
 //
-// It writes nothing by itself, it does not interpret the volume further than to recognise it, and
-// it knows nothing of FUSE. What it hands out is a device.Device that is exactly the volume's
-// bytes: no access through it can reach another partition or the partition table.
+// There are two ways on from there. Open returns the volume as a file system of package io/fs with
+// the half that writes beside it, for programs that look into images and change them without a
+// mount. OpenVolume returns a device.Device that is exactly the volume's bytes, for those who bring
+// an engine along, as a mount does: no access through it can reach another partition or the
+// partition table. Neither knows anything of FUSE.
+//
+// # The file system
+//
+// A FS is a thin layer over package fat: paths instead of nodes, an offset for each file, and
+// WriteFile and Draft, which replace a file in one step, so that what fails leaves the old one whole.
+// The engine's promises are its own: what Sync or Close has covered is on the medium, and at every
+// instant the volume is sound. Locks of a File are taken before those of the volume.
 //
 // # Finding the volume
 //

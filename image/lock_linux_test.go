@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 func hold(path string) int {
-	im, err := Open(path, OpenOptions{})
+	im, err := OpenVolume(path, OpenOptions{})
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -76,7 +76,7 @@ func volumeFile(t *testing.T) string {
 
 // tryOpen opens and closes an image.
 func tryOpen(path string, opt OpenOptions) error {
-	im, err := Open(path, opt)
+	im, err := OpenVolume(path, opt)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func TestLock(t *testing.T) {
 		for _, c := range []struct{ first, second, conflict bool }{ // read-only?
 			{false, false, true}, {false, true, true}, {true, false, true}, {true, true, false},
 		} {
-			im, err := Open(path, OpenOptions{ReadOnly: c.first})
+			im, err := OpenVolume(path, OpenOptions{ReadOnly: c.first})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -150,7 +150,7 @@ func TestLockHolder(t *testing.T) {
 func TestLockHolderMount(t *testing.T) {
 	needRoot(t)
 	path := volumeFile(t)
-	held, err := Open(path, OpenOptions{})
+	held, err := OpenVolume(path, OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestLockHolderMount(t *testing.T) {
 // TestLockReaderHolder: somebody reads, and is not said to write.
 func TestLockReaderHolder(t *testing.T) {
 	path := volumeFile(t)
-	im, err := Open(path, OpenOptions{ReadOnly: true})
+	im, err := OpenVolume(path, OpenOptions{ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func TestLockPOSIX(t *testing.T) {
 // end a POSIX lock.
 func TestLockKeepsOnClose(t *testing.T) {
 	path := volumeFile(t)
-	im, err := Open(path, OpenOptions{})
+	im, err := OpenVolume(path, OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -385,7 +385,7 @@ func TestOpenLeaksNothing(t *testing.T) {
 		}
 		return len(fds)
 	}
-	held, err := Open(path, OpenOptions{Partition: "1"})
+	held, err := OpenVolume(path, OpenOptions{Partition: "1"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,13 +52,13 @@ type Image struct {
 	notes []string
 }
 
-// Open opens the image at path, locks it, and finds the volume that opt means. The causes of its
+// OpenVolume opens the image at path, locks it, and finds the volume that opt means. The causes of its
 // errors are those of OpenHost and Locate.
-func Open(path string, opt OpenOptions) (*Image, error) {
+func OpenVolume(path string, opt OpenOptions) (*Image, error) {
 	return OpenThrough(path, opt, func(h *device.Host) device.Device { return h })
 }
 
-// OpenThrough is Open with something between the host and the volume: wrap gets the host, and the
+// OpenThrough is OpenVolume with something between the host and the volume: wrap gets the host, and the
 // volume lies on the device that it returns. It is called once the image is locked.
 func OpenThrough(path string, opt OpenOptions, wrap func(*device.Host) device.Device) (*Image, error) {
 	host, notes, err := OpenHost(path, opt)

@@ -55,7 +55,7 @@ func TestOpen(t *testing.T) {
 		{"something else", OpenOptions{Partition: "3"}, 0, 0, ErrNoVolume},
 		{"no such", OpenOptions{Partition: "4"}, 0, 0, ErrNoPartition},
 	} {
-		im, err := Open(path, c.opt)
+		im, err := OpenVolume(path, c.opt)
 		if !errors.Is(err, c.err) || (err == nil) != (c.err == nil) {
 			t.Errorf("%s: %v, want %v", c.name, err, c.err)
 		}
@@ -92,7 +92,7 @@ func TestOpenWritesNothing(t *testing.T) {
 	}
 	st, _ := os.Stat(path)
 	for _, opt := range []OpenOptions{{}, {Partition: "1"}, {Offset: mib}, {ReadOnly: true}} {
-		if im, err := Open(path, opt); err == nil {
+		if im, err := OpenVolume(path, opt); err == nil {
 			im.Close()
 		}
 	}
@@ -111,11 +111,11 @@ func TestOpenWritesNothing(t *testing.T) {
 func TestOpenMissing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing.img")
 	for _, ro := range []bool{false, true} {
-		if _, err := Open(path, OpenOptions{ReadOnly: ro}); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := OpenVolume(path, OpenOptions{ReadOnly: ro}); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%v", err)
 		}
 	}
-	if _, err := Open(t.TempDir(), OpenOptions{}); !errors.Is(err, device.ErrNotStorage) {
+	if _, err := OpenVolume(t.TempDir(), OpenOptions{}); !errors.Is(err, device.ErrNotStorage) {
 		t.Errorf("a directory: %v", err)
 	}
 }
@@ -128,7 +128,7 @@ func TestOpenWriteProtected(t *testing.T) {
 		t.Fatal(err)
 	}
 	run(t, "", "mount", "-o", "remount,ro", dir)
-	im, err := Open(path, OpenOptions{})
+	im, err := OpenVolume(path, OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,10 +139,10 @@ func TestOpenWriteProtected(t *testing.T) {
 		t.Errorf("write: %v", err)
 	}
 	im.Close()
-	if _, err := Open(path, OpenOptions{NoFallback: true}); !errors.Is(err, syscall.EROFS) {
+	if _, err := OpenVolume(path, OpenOptions{NoFallback: true}); !errors.Is(err, syscall.EROFS) {
 		t.Errorf("for writing and nothing else: %v", err)
 	}
-	im, err = Open(path, OpenOptions{ReadOnly: true})
+	im, err = OpenVolume(path, OpenOptions{ReadOnly: true})
 	if err != nil || len(im.Notes()) != 0 {
 		t.Errorf("for reading: %v", err)
 	}
@@ -155,12 +155,12 @@ func TestOpenTruncated(t *testing.T) {
 	if err := os.Truncate(path, 40*mib); err != nil {
 		t.Fatal(err)
 	}
-	if im, err := Open(path, OpenOptions{Partition: "1"}); err != nil {
+	if im, err := OpenVolume(path, OpenOptions{Partition: "1"}); err != nil {
 		t.Errorf("a partition before the cut: %v", err)
 	} else {
 		im.Close()
 	}
-	_, err := Open(path, OpenOptions{Partition: "2"})
+	_, err := OpenVolume(path, OpenOptions{Partition: "2"})
 	if !errors.Is(err, ErrBeyondEnd) || !strings.Contains(err.Error(), fmt.Sprint(40*mib)) || !strings.Contains(err.Error(), fmt.Sprint(16*mib)) {
 		t.Errorf("a partition beyond it: %v", err)
 	}
@@ -174,10 +174,10 @@ func TestOpenOverlap(t *testing.T) {
 	}
 	putTable(t, h, 0, entry{0, 6, 2048, 32768}, entry{0, 6, 34000, 1000})
 	h.Close()
-	if _, err := Open(path, OpenOptions{}); !errors.Is(err, ErrOverlap) {
+	if _, err := OpenVolume(path, OpenOptions{}); !errors.Is(err, ErrOverlap) {
 		t.Errorf("for writing: %v", err)
 	}
-	im, err := Open(path, OpenOptions{ReadOnly: true})
+	im, err := OpenVolume(path, OpenOptions{ReadOnly: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestOpenOverlap(t *testing.T) {
 // TestOpenBlockDevice opens a partitioned disk.
 func TestOpenBlockDevice(t *testing.T) {
 	dev := attach(t, partitioned(t))
-	im, err := Open(dev, OpenOptions{Partition: "TWO"})
+	im, err := OpenVolume(dev, OpenOptions{Partition: "TWO"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestOpenBlockDevice(t *testing.T) {
 // TestOpenReadOnlyDisk opens a disk that is write-protected itself.
 func TestOpenReadOnlyDisk(t *testing.T) {
 	dev := attach(t, partitioned(t), "--read-only")
-	im, err := Open(dev, OpenOptions{Partition: "ONE"})
+	im, err := OpenVolume(dev, OpenOptions{Partition: "ONE"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +241,7 @@ func BenchmarkOpen(b *testing.B) {
 			put(b, h, 0, fatVolume(b, 64*mib, "-F", "32"))
 			h.Close()
 			for b.Loop() {
-				im, err := Open(path, OpenOptions{})
+				im, err := OpenVolume(path, OpenOptions{})
 				if err != nil {
 					b.Fatal(err)
 				}

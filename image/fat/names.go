@@ -92,6 +92,12 @@ type Name struct {
 	Exact bool     // Short and Case say it all: no long name is needed
 }
 
+// CheckName returns why no file of the volume can be called name: ErrName or ErrNameTooLong, or nil.
+func (v *Volume) CheckName(name string) error {
+	_, err := v.names.Parse(name)
+	return err
+}
+
 // NT case bits of a short entry (byte 12).
 const (
 	caseLowerBase = 0x08
