@@ -1,7 +1,9 @@
 package integration
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,6 +116,94 @@ func TestInfoOfPartitions(t *testing.T) {
 	for _, want := range []string{"GPT partition table", "ESP", "ext4", "FAT12 volume in partition 1", "EFI system"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in:\n%s", want, text)
+		}
+	}
+}
+
+// The bytes of a file are where `info --extents` says that they are in the image.
+func TestInfoExtentsAndMap(t *testing.T) {
+	need(t, "sfdisk", "mkfs.fat", "mcopy", "mdel")
+	place := t.TempDir()
+	img := filepath.Join(place, "disk.img")
+	if err := os.WriteFile(img, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(img, 32<<20); err != nil {
+		t.Fatal(err)
+	}
+	table := exec.Command("sfdisk", "-q", img)
+	table.Stdin = strings.NewReader("label: dos\nstart=2048,size=8192,type=1\nstart=16384,size=32768,type=6\n")
+	if out, code := runCmd(t, table); code != 0 {
+		t.Fatal(out)
+	}
+	run(t, "mkfs.fat", "--offset", "2048", img, "4096")
+	run(t, "mkfs.fat", "--offset", "16384", img, "16384")
+	volume := img + "@@8M"
+	small := filepath.Join(place, "small")
+	if err := os.WriteFile(small, make([]byte, 9000), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 6 {
+		run(t, "mcopy", "-i", volume, small, fmt.Sprintf("::/S%d", i))
+	}
+	run(t, "mdel", "-i", volume, "::/S0", "::/S2", "::/S4")
+	data := make([]byte, 100_001)
+	for i := range data {
+		data[i] = byte(i * i >> 3)
+	}
+	big := filepath.Join(place, "big")
+	if err := os.WriteFile(big, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "mmd", "-i", volume, "::/A directory")
+	run(t, "mcopy", "-i", volume, big, "::/A directory/A big file")
+
+	var list struct {
+		Path    string
+		Size    int64
+		Extents []struct {
+			Offset, Cluster, Clusters, Length int64
+			VolumeOffset                      int64 `json:"volume_offset"`
+			ImageOffset                       int64 `json:"image_offset"`
+		}
+	}
+	out := run(t, binary(t), "info", "--json", "--extents", "a directory/a BIG file", "-o", "partition=2", img)
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		t.Fatalf("%v in:\n%s", err, out)
+	}
+	raw, err := os.ReadFile(img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []byte
+	for _, e := range list.Extents {
+		if e.Offset != int64(len(got)) || e.ImageOffset != e.VolumeOffset+8<<20 {
+			t.Errorf("%+v after %d bytes", e, len(got))
+		}
+		got = append(got, raw[e.ImageOffset:e.ImageOffset+e.Length]...)
+	}
+	if list.Size != int64(len(data)) || len(list.Extents) < 2 || !bytes.Equal(got, data) {
+		t.Errorf("%d extents, %d bytes, size %d: not the contents of the file", len(list.Extents), len(got), list.Size)
+	}
+	text := run(t, binary(t), "info", "--extents", "/A directory/A big file", "-o", "partition=2", img)
+	if !strings.Contains(text, fmt.Sprintf("%d extents", len(list.Extents))) || !strings.Contains(text, fmt.Sprint(list.Extents[1].ImageOffset)) {
+		t.Errorf("extents as text:\n%s", text)
+	}
+	if out, code := runCode(t, binary(t), "info", "--extents", "/A", "-o", "partition=2", img); code != 32 || !strings.Contains(out, "not exist") {
+		t.Errorf("extents of nothing: exit code %d, says %q", code, out)
+	}
+
+	if text := run(t, binary(t), "info", "--map", img); strings.Count(text, "one character is") != 2 || strings.Contains(text, "\x1b") {
+		t.Errorf("map of two volumes:\n%s", text)
+	}
+	picture := filepath.Join(place, "map.svg")
+	run(t, binary(t), "info", "--map="+picture, img)
+	if svg, err := os.ReadFile(picture); err != nil || !bytes.Contains(svg, []byte("FAT16 volume in partition 2")) {
+		t.Errorf("picture: %v, %d bytes", err, len(svg))
+	}
+	for _, args := range [][]string{{"--map", "a.svg", img}, {"--map=a.gif", img}, {"--map", "--extents", "/A", img}} {
+		if out, code := runCode(t, binary(t), append([]string{"info"}, args...)...); code != 1 || strings.Count(out, "\n") != 1 {
+			t.Errorf("info %q: exit code %d, says %q", args, code, out)
 		}
 	}
 }

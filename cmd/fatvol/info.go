@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 
@@ -65,47 +66,124 @@ type volumeInfo struct {
 	Dirty        bool          `json:"dirty"`
 	HardError    bool          `json:"hard_error"`
 	Fragments    *fragmentInfo `json:"fragments,omitempty"`
+	Map          *mapInfo      `json:"map,omitempty"`
+
+	drawn *spaceMap
 }
 
+// infoRequest is what `fatvol info` was asked for.
+type infoRequest struct {
+	json, fragments bool
+	mapTo           string   // where the map goes: mapOnTerminal or a file; empty for none
+	extents         string   // the file whose extents are shown
+	options         []string // of -o
+}
+
+// mapOnTerminal stands for a map between the lines of the report.
+const mapOnTerminal = "-"
+
 func infoCommand() *cobra.Command {
-	var asJSON, fragments bool
-	var options []string
+	var req infoRequest
 	cmd := &cobra.Command{
 		Use:   "info IMAGE",
 		Short: "Show the partitions and FAT volumes in IMAGE",
 		Long: "Shows how IMAGE is divided, what each part holds, and of each FAT volume its geometry,\n" +
 			"label, serial number, free space and state. It reads only, also while IMAGE is mounted;\n" +
-			"what it then shows is what is on the medium at that moment.",
+			"what it then shows is what is on the medium at that moment.\n\n" +
+			"--map draws where files, free space and fragments lie: as characters, in colour on a\n" +
+			"terminal, or as a picture in a file that ends in .svg or .png. --extents shows where in the\n" +
+			"volume and in the image the bytes of one file are.",
 		Example: "  fatvol info disk.img\n" +
-			"  fatvol info --json disk.img | jq '.partitions[].volume.label'",
-		Args: exactly("IMAGE"),
+			"  fatvol info --json disk.img | jq '.partitions[].volume.label'\n" +
+			"  fatvol info --map disk.img\n" +
+			"  fatvol info --map=disk.svg disk.img\n" +
+			"  fatvol info --extents /EFI/BOOT/BOOTX64.EFI -o partition=1 disk.img",
+		Args: req.checkArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			cfg, err := parseMountOptions(currentCaller(), options, false)
+			cfg, err := parseMountOptions(currentCaller(), req.options, false)
 			if err != nil {
 				return failf(exitUsage, "info %s: %w", args[0], err)
 			}
-			info, err := readInfo(args[0], cfg, fragments)
+			if req.extents != "" {
+				err = showExtents(cmd.OutOrStdout(), args[0], req.extents, cfg, req.json)
+			} else {
+				err = req.show(cmd.OutOrStdout(), args[0], cfg)
+			}
 			if err != nil {
 				return failf(exitFailed, "info %s: %w", args[0], withoutPath(args[0], err))
 			}
-			if asJSON {
-				out := json.NewEncoder(cmd.OutOrStdout())
-				out.SetIndent("", "  ")
-				return withCode(exitSystem, out.Encode(info))
-			}
-			_, err = fmt.Fprint(cmd.OutOrStdout(), info.text())
-			return withCode(exitSystem, err)
+			return nil
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&asJSON, "json", false, "print JSON")
-	f.BoolVar(&fragments, "fragments", false, "count fragments; reads the whole FAT")
-	f.StringArrayVarP(&options, "options", "o", nil, "mount `options` that say how to read the volume: codepage=, fat=, dos1xfloppy")
+	f.BoolVar(&req.json, "json", false, "print JSON")
+	f.BoolVar(&req.fragments, "fragments", false, "count fragments; reads the whole FAT")
+	f.StringVar(&req.mapTo, "map", "", "draw a map, here or as a picture in the `file`; reads the whole FAT")
+	f.Lookup("map").NoOptDefVal = mapOnTerminal
+	f.StringVar(&req.extents, "extents", "", "show where the bytes of this `file` of the volume lie")
+	f.StringArrayVarP(&req.options, "options", "o", nil, "mount `options` that say how to read the volume: partition=, codepage=, fat=, dos1xfloppy")
 	return cmd
 }
 
+func (r *infoRequest) checkArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 2 && r.mapTo == mapOnTerminal {
+		if _, err := pictureFormat(args[0]); err == nil {
+			return failf(exitUsage, "info: the file of a map is given with '=': --map=%s", args[0])
+		}
+	}
+	if r.mapTo != "" && r.extents != "" {
+		return failf(exitUsage, "info: --map and --extents exclude each other: leave out one of them")
+	}
+	if r.mapTo != "" && r.mapTo != mapOnTerminal {
+		if _, err := pictureFormat(r.mapTo); err != nil {
+			return failf(exitUsage, "info: --map: %w", err)
+		}
+	}
+	return exactly("IMAGE")(cmd, args)
+}
+
+// show prints the report, with a map where one was asked for.
+func (r *infoRequest) show(out io.Writer, path string, cfg *config) error {
+	style := mapStyleFor(out)
+	scan := infoScan{fragments: r.fragments}
+	switch r.mapTo {
+	case "":
+	case mapOnTerminal:
+		scan.mapCells = style.cells()
+	default:
+		scan.mapCells = pictureColumns * pictureRows
+	}
+	info, err := readInfo(path, cfg, scan)
+	if err != nil {
+		return err
+	}
+	if r.mapTo != "" && r.mapTo != mapOnTerminal {
+		panels := info.panels()
+		if len(panels) == 0 {
+			return fmt.Errorf("there is no FAT volume to draw a map of")
+		}
+		if err := writeMapPicture(r.mapTo, panels); err != nil {
+			return fmt.Errorf("map: %w", err)
+		}
+		info.dropMaps()
+	}
+	if r.json {
+		enc := json.NewEncoder(out)
+		enc.SetIndent("", "  ")
+		return withCode(exitSystem, enc.Encode(info))
+	}
+	_, err = io.WriteString(out, info.text(style))
+	return withCode(exitSystem, err)
+}
+
+// infoScan says what is worth reading the whole FAT for.
+type infoScan struct {
+	fragments bool
+	mapCells  int // cells of a map; 0 for none
+}
+
 // readInfo looks at an image, without taking it from whoever has it.
-func readInfo(path string, cfg *config, fragments bool) (*imageInfo, error) {
+func readInfo(path string, cfg *config, scan infoScan) (*imageInfo, error) {
 	host, _, err := image.OpenHost(path, image.OpenOptions{ReadOnly: true, NoLock: true})
 	if err != nil {
 		return nil, err
@@ -127,7 +205,7 @@ func readInfo(path string, cfg *config, fragments bool) (*imageInfo, error) {
 		info.State = "mounted"
 	}
 	for _, p := range layout.Partitions {
-		info.Partitions = append(info.Partitions, readPartition(host, p, cfg, fragments))
+		info.Partitions = append(info.Partitions, readPartition(host, p, cfg, scan))
 	}
 	return info, nil
 }
@@ -151,7 +229,7 @@ func mountsOf(path string) []string {
 	return dirs
 }
 
-func readPartition(host device.Device, p image.Partition, cfg *config, fragments bool) partitionInfo {
+func readPartition(host device.Device, p image.Partition, cfg *config, scan infoScan) partitionInfo {
 	out := partitionInfo{
 		Number: p.Number, Start: p.Start, Size: p.Size, Type: p.Type, TypeName: p.TypeName,
 		Name: p.Name, UUID: p.UUID, Bootable: p.Bootable, Logical: p.Logical, Content: p.Content.Kind,
@@ -168,7 +246,7 @@ func readPartition(host device.Device, p image.Partition, cfg *config, fragments
 		return out
 	}
 	out.Volume = geometryInfo(p.Content)
-	if err := out.Volume.measure(host, p, cfg, fragments); err != nil {
+	if err := out.Volume.measure(host, p, cfg, scan); err != nil {
 		out.Problems = append(out.Problems, err.Error())
 	}
 	return out
@@ -186,7 +264,7 @@ func geometryInfo(c image.Content) *volumeInfo {
 }
 
 // measure adds what it takes to open the volume for.
-func (out *volumeInfo) measure(host device.Device, p image.Partition, cfg *config, fragments bool) error {
+func (out *volumeInfo) measure(host device.Device, p image.Partition, cfg *config, scan infoScan) error {
 	section, err := device.NewSection(host, p.Start, p.Size)
 	if err != nil {
 		return err
@@ -207,9 +285,22 @@ func (out *volumeInfo) measure(host device.Device, p image.Partition, cfg *confi
 	if labelErr == nil {
 		out.Label = label
 	}
-	var fragErr error
-	if fragments {
-		out.Fragments, fragErr = countFragments(section, p.Content.Geometry)
+	return errors.Join(statErr, labelErr, out.scanTable(section, p.Content.Geometry, scan), volume.Close())
+}
+
+// scanTable adds what takes reading the whole FAT.
+func (out *volumeInfo) scanTable(dev device.Device, g *fat.Geometry, scan infoScan) (err error) {
+	switch {
+	case scan.mapCells > 0:
+		if out.drawn, err = drawSpaceMap(dev, g, scan.mapCells); err != nil {
+			return err
+		}
+		out.Map = out.drawn.info()
+		if scan.fragments {
+			out.Fragments = &out.drawn.fragmentInfo
+		}
+	case scan.fragments:
+		out.Fragments, err = countFragments(dev, g)
 	}
-	return errors.Join(statErr, labelErr, fragErr, volume.Close())
+	return err
 }

@@ -30,7 +30,7 @@ func TestInfoTextIsPrintable(t *testing.T) {
 			Volume: &volumeInfo{Width: 12, Label: "l\ab", OEM: "o\x1bem", FreeBytes: &free, FreeClusters: &clusters, Dirty: true},
 		}, {Number: 2, Content: "ext4", Problems: []string{"ends beyond the image"}}},
 	}
-	text := info.text()
+	text := info.text(mapStyle{})
 	if strings.ContainsAny(text, "\x1b\a") {
 		t.Errorf("control characters in %q", text)
 	}

@@ -8,7 +8,7 @@ import (
 )
 
 // text is the form for people.
-func (info *imageInfo) text() string {
+func (info *imageInfo) text(style mapStyle) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s, %s\n", info.Path, humanSize(info.Size), info.headline())
 	for _, dir := range info.MountedOn {
@@ -24,7 +24,7 @@ func (info *imageInfo) text() string {
 		b.WriteString(info.table())
 	}
 	for _, p := range info.Partitions {
-		b.WriteString(p.text())
+		b.WriteString(p.text(style))
 	}
 	return b.String()
 }
@@ -62,12 +62,9 @@ func (info *imageInfo) table() string {
 }
 
 // text describes the volume of a partition, and what is wrong with it.
-func (p partitionInfo) text() string {
+func (p partitionInfo) text(style mapStyle) string {
 	var b strings.Builder
-	title := "the whole image"
-	if p.Number > 0 {
-		title = fmt.Sprintf("partition %d", p.Number)
-	}
+	title := p.title()
 	if p.Volume == nil {
 		if p.Number == 0 {
 			fmt.Fprintf(&b, "holds: %s\n", p.Content)
@@ -103,7 +100,19 @@ func (p partitionInfo) text() string {
 		row("problem", "%s", problem)
 	}
 	w.Flush()
+	if v.drawn != nil {
+		b.WriteByte('\n')
+		b.WriteString(v.drawn.text(style, v.ClusterSize))
+	}
 	return b.String()
+}
+
+// title is what the partition is called.
+func (p partitionInfo) title() string {
+	if p.Number > 0 {
+		return fmt.Sprintf("partition %d", p.Number)
+	}
+	return "the whole image"
 }
 
 func (v *volumeInfo) state() string {
