@@ -34,6 +34,7 @@ func rootCommand() *cobra.Command {
 	cobra.AddTemplateFunc("plainFlags", plainFlags)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsages | plainFlags"))
 	root.AddCommand(mountCommand(), umountCommand(), statusCommand(), infoCommand(), replayCommand(), versionCommand(), manCommand())
+	addCompletions(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failf(exitUsage, "%s: %w: see '%s --help'", cmd.Name(), err, cmd.CommandPath())
 	})
