@@ -1,7 +1,8 @@
 # make demo       a guided tour: builds fatvol, makes an image, mounts it, uses it, unmounts it
 # make            builds bin/fatvol
 # make test       everything there is to test; installs what it needs (Debian, Ubuntu)
-# make install    into PREFIX (/usr/local), with helpers for mount(8) and the manual pages
+# make install    into PREFIX (/usr/local), with helpers for mount(8), manual pages and completions
+# make packages   a .deb and an .rpm of the same
 
 PREFIX    ?= /usr/local
 BINDIR    ?= $(PREFIX)/bin
@@ -9,9 +10,17 @@ MANDIR    ?= $(PREFIX)/share/man
 # mount(8) looks for its helpers nowhere else.
 HELPERDIR ?= /sbin
 DESTDIR   ?=
+DOCDIR    ?= $(PREFIX)/share/doc/fatvol
+BASHDIR   ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR    ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR   ?= $(PREFIX)/share/fish/vendor_completions.d
 
 GO        ?= go
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+# Of packages: it begins with a digit, and a commit without a tag is older than any release.
+PACKAGE_VERSION ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/^v//' | grep . || \
+	git log -1 --date=format:%Y%m%d --format=0~%cd.%h 2>/dev/null || echo 0)
+NFPM      ?= github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 FUZZTIME  ?= 20s
 TESTFLAGS ?=
 BENCHFLAGS ?=
@@ -19,12 +28,12 @@ BENCHFLAGS ?=
 HELPERS   := mount.fatvol mount.fuse.fatvol umount.fatvol umount.fuse.fatvol
 PLATFORMS := linux/amd64 linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64 freebsd/amd64
 
-.PHONY: all build demo test deps unit race integration medium bench microbench fuzz lint man install uninstall clean
+.PHONY: all build demo test deps unit race integration medium bench microbench fuzz lint man install uninstall packages clean
 
 all: build
 
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/fatvol ./cmd/fatvol
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/fatvol ./cmd/fatvol
 
 demo:
 	@integration/demo.sh
@@ -88,7 +97,8 @@ man: build
 	bin/fatvol gen-man docs/man
 
 install: build
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(HELPERDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man8
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(HELPERDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man8 \
+		$(DESTDIR)$(DOCDIR) $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
 	install -m 755 bin/fatvol $(DESTDIR)$(BINDIR)/fatvol
 	for h in $(HELPERS); do \
 		ln -sf $(BINDIR)/fatvol $(DESTDIR)$(HELPERDIR)/$$h; \
@@ -96,10 +106,24 @@ install: build
 	done
 	install -m 644 docs/man/*.1 $(DESTDIR)$(MANDIR)/man1/
 	install -m 644 docs/man/*.8 $(DESTDIR)$(MANDIR)/man8/
+	install -m 644 LICENSE $(DESTDIR)$(DOCDIR)/copyright
+	bin/fatvol completion bash > $(DESTDIR)$(BASHDIR)/fatvol
+	bin/fatvol completion zsh > $(DESTDIR)$(ZSHDIR)/_fatvol
+	bin/fatvol completion fish > $(DESTDIR)$(FISHDIR)/fatvol.fish
 
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/fatvol $(patsubst docs/man/%,$(DESTDIR)$(MANDIR)/man1/%,$(wildcard docs/man/*.1))
+	rm -f $(DESTDIR)$(BINDIR)/fatvol $(patsubst docs/man/%,$(DESTDIR)$(MANDIR)/man1/%,$(wildcard docs/man/*.1)) \
+		$(DESTDIR)$(DOCDIR)/copyright $(DESTDIR)$(BASHDIR)/fatvol $(DESTDIR)$(ZSHDIR)/_fatvol $(DESTDIR)$(FISHDIR)/fatvol.fish
 	for h in $(HELPERS); do rm -f $(DESTDIR)$(HELPERDIR)/$$h $(DESTDIR)$(MANDIR)/man8/$$h.8; done
+
+# A .deb and an .rpm for this machine's architecture, in bin/.
+packages:
+	rm -rf bin/root
+	$(MAKE) --no-print-directory install DESTDIR=bin/root PREFIX=/usr HELPERDIR=/usr/sbin
+	for format in deb rpm; do \
+		ROOT=bin/root ARCH=$$($(GO) env GOARCH) VERSION=$(PACKAGE_VERSION) GOFLAGS=-mod=mod \
+		$(GO) run $(NFPM) package -f cmd/fatvol/packaging/nfpm.yaml -p $$format -t bin/ || exit 1; \
+	done
 
 clean:
 	rm -rf bin
