@@ -1,6 +1,13 @@
 package fs
 
-import "github.com/hanwen/go-fuse/v2/fuse"
+import (
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// openDirect is the bit of OpenIn.Flags and WriteIn.Flags for a file that is open past the cache.
+const openDirect = syscall.O_DIRECT
 
 // capabilities are those that go-fuse does not ask for by itself.
 func (fs *fileSystem) capabilities() uint64 {

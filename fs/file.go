@@ -1,7 +1,6 @@
 package fs
 
 import (
-	"io"
 	"sync"
 	"syscall"
 
@@ -45,13 +44,13 @@ func (fs *fileSystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse
 
 // Write writes all of data, or as much as fits; then the failure comes back with the next request.
 func (fs *fileSystem) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
-	w, st := fs.writer(in)
+	write, st := fs.writer(in)
 	if !st.Ok() {
 		return 0, st
 	}
-	n, err := w.WriteAt(data, int64(in.Offset))
+	n, err := write(data, int64(in.Offset))
 	if n == 0 && fs.madeRoom(err) {
-		n, err = w.WriteAt(data, int64(in.Offset))
+		n, err = write(data, int64(in.Offset))
 	}
 	if n > 0 {
 		return uint32(n), fuse.OK
@@ -62,16 +61,28 @@ func (fs *fileSystem) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (u
 // writer gives what writes for a request. The kernel appends by itself: it holds the inode's lock and
 // knows the size. What it writes back from its cache comes by any descriptor that is open for
 // writing, so an error is not that descriptor's; the kernel keeps it for the right ones.
-func (fs *fileSystem) writer(in *fuse.WriteIn) (io.WriterAt, fuse.Status) {
+//
+// A part is no answer to O_DIRECT, for which the kernel makes it EIO, nor to what comes from its cache,
+// where it takes it for the whole.
+func (fs *fileSystem) writer(in *fuse.WriteIn) (func(p []byte, off int64) (int, error), fuse.Status) {
 	if in.Offset > maxOffset {
 		return nil, fuse.Status(syscall.EFBIG)
 	}
 	if in.WriteFlags&fuse.WRITE_CACHE != 0 {
 		n, st := fs.node(in.NodeId)
-		return n, st
+		if !st.Ok() {
+			return nil, st
+		}
+		return n.WriteAllAt, st
 	}
 	h, st := fs.handle(in.Fh)
-	return h, st
+	switch {
+	case !st.Ok():
+		return nil, st
+	case in.Flags&openDirect != 0:
+		return h.WriteAllAt, st
+	}
+	return h.WriteAt, st
 }
 
 // Modes of fallocate(2), linux/falloc.h.

@@ -104,17 +104,27 @@ func (n *Node) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("write at offset %d: %w", off, ErrInvalid)
 	}
-	done, _, err := n.write(p, func() int64 { return off })
+	done, _, err := n.write(p, false, func() int64 { return off })
+	return done, err
+}
+
+// WriteAllAt is WriteAt for callers that cannot go on after a part: what does not fit whole is not
+// written at all, and the error says why.
+func (n *Node) WriteAllAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, fmt.Errorf("write at offset %d: %w", off, ErrInvalid)
+	}
+	done, _, err := n.write(p, true, func() int64 { return off })
 	return done, err
 }
 
 // Append writes p at the end of the file, wherever that is by then, and returns the offset.
 func (n *Node) Append(p []byte) (done int, off int64, err error) {
-	return n.write(p, func() int64 { return int64(n.d.size) })
+	return n.write(p, false, func() int64 { return int64(n.d.size) })
 }
 
-// write writes p at the offset that at returns once n.mu is held.
-func (n *Node) write(p []byte, at func() int64) (done int, off int64, err error) {
+// write writes p, all of it or as much as fits, at the offset that at returns once n.mu is held.
+func (n *Node) write(p []byte, all bool, at func() int64) (done int, off int64, err error) {
 	v := n.v
 	if err := v.enterWrite(); err != nil {
 		return 0, 0, fmt.Errorf("write: %w", err)
@@ -138,7 +148,7 @@ func (n *Node) write(p []byte, at func() int64) (done int, off int64, err error)
 		n.mu.Lock()
 		off = at()
 		if err = n.dead; err == nil {
-			p, err = n.extendWith(p, off)
+			p, err = n.extendWith(p, off, all)
 		}
 		n.mu.Unlock()
 	}
@@ -166,11 +176,11 @@ func (n *Node) overwrite(p []byte, off int64) error {
 	return nil
 }
 
-// extendWith writes p over or beyond the end of the file, and returns the part of it that fitted.
-// The caller holds n.mu exclusively. On an error the file is as it was, but for bytes overwritten
-// within its size.
-func (n *Node) extendWith(p []byte, off int64) ([]byte, error) {
-	if off >= MaxFileSize {
+// extendWith writes p over or beyond the end of the file, and returns the part of it that fitted; with
+// all, a part is ErrNoSpace or ErrTooBig. The caller holds n.mu exclusively. On an error the file is as
+// it was, but for bytes overwritten within its size.
+func (n *Node) extendWith(p []byte, off int64, all bool) ([]byte, error) {
+	if off >= MaxFileSize || all && int64(len(p)) > MaxFileSize-off {
 		return p, fmt.Errorf("%w: at most %d bytes", ErrTooBig, int64(MaxFileSize))
 	}
 	p = p[:min(int64(len(p)), MaxFileSize-off)]
@@ -184,7 +194,7 @@ func (n *Node) extendWith(p []byte, off int64) ([]byte, error) {
 		if have, err = n.grow(off, have, true); err != nil {
 			return p, err
 		}
-		p, err = n.extendWith(p, off)
+		p, err = n.extendWith(p, off, all)
 		if err != nil {
 			n.ungrow(before)
 		}
@@ -197,7 +207,7 @@ func (n *Node) extendWith(p []byte, off int64) ([]byte, error) {
 			return p, err
 		}
 		if room := int64(have+r.count) << n.v.geo.ClusterShift; room < end {
-			if room <= off {
+			if room <= off || all {
 				n.v.tab.unreserve(r)
 				return p, ErrNoSpace
 			}

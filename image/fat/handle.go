@@ -43,6 +43,9 @@ func (h *Handle) ReadAt(p []byte, off int64) (int, error) { return h.n.ReadAt(p,
 // WriteAt is Node.WriteAt.
 func (h *Handle) WriteAt(p []byte, off int64) (int, error) { return h.n.WriteAt(p, off) }
 
+// WriteAllAt is Node.WriteAllAt.
+func (h *Handle) WriteAllAt(p []byte, off int64) (int, error) { return h.n.WriteAllAt(p, off) }
+
 // Append is Node.Append.
 func (h *Handle) Append(p []byte) (int, int64, error) { return h.n.Append(p) }
 

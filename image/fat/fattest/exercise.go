@@ -106,6 +106,10 @@ var epoch = time.Date(2024, 2, 28, 23, 0, 0, 0, time.UTC)
 
 const tick = 700 * time.Millisecond
 
+// lateTries is how often an operation is tried again that found no space where the model has some,
+// on a target with LateClose.
+const lateTries = 8
+
 // runner runs operations on a model and a target side by side.
 type runner struct {
 	cfg Config
@@ -142,7 +146,7 @@ func (r *runner) step(op Op) (err error) {
 	w := r.m.expect(op)
 	got, lo, hi := r.do(op)
 	err = w.compare(op, got, r.t.Free)
-	if err != nil && got.Err == syscall.ENOSPC && r.m.LateClose {
+	for again := 0; err != nil && got.Err == syscall.ENOSPC && r.m.LateClose && again < lateTries; again++ {
 		// What an earlier close frees may have come just now. Nothing has changed: once more.
 		got, lo, hi = r.do(op)
 		err = w.compare(op, got, r.t.Free)
@@ -153,8 +157,11 @@ func (r *runner) step(op Op) (err error) {
 	if err != nil {
 		return fmt.Errorf("%v: %w", op, err)
 	}
-	if got.Err == 0 && w.apply != nil {
+	switch {
+	case got.Err == 0 && w.apply != nil:
 		w.apply(got, lo, hi)
+	case got.Err != 0 && w.failed != nil:
+		w.failed(lo, hi)
 	}
 	return nil
 }

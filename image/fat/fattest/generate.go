@@ -263,7 +263,7 @@ func (g *generator) name() string {
 
 // respell changes case and composition of a path, with a chance of so many percent.
 func (g *generator) respell(p string, percent int) string {
-	if !g.chance(percent) {
+	if !g.chance(percent) || p == "" && g.m.NoDots {
 		return p
 	}
 	switch g.rng.IntN(5) {

@@ -18,6 +18,9 @@ type Traits struct {
 	RootEntries int  // slots of a root directory that cannot grow; 0 when it can
 	NoRespell   bool // renaming a file to another spelling of its own name does nothing
 	LateClose   bool // what closing a file frees is free only some time later
+	LateReads   bool // a file that was read may be read ahead some time later
+	DirectWhole bool // what is written past the cache is written whole, or not at all
+	NoDots      bool // "." and ".." never reach it: whoever walks the path takes them for directories
 }
 
 // Model is what a FAT volume means, in memory: a tree of case-preserving names that match without
@@ -47,11 +50,13 @@ type node struct {
 	attr, attrMask byte      // bits, and which of them are known
 	mlo, mhi       time.Time // the modification time lies between these
 	accessed       time.Time // zero when unknown
+	read           bool      // since the volume was mounted
 }
 
 type handle struct {
 	n      *node
 	append bool
+	direct bool
 }
 
 // listing is a directory that is being read.
@@ -176,9 +181,15 @@ func (m *Model) closeAll() {
 	for _, h := range m.slots {
 		h.n.opens, h.n.ino, h.n.kept = 0, 0, false
 	}
+	for _, n := range m.nodes() {
+		n.read = false
+	}
 	clear(m.slots)
 	clear(m.lists)
 }
+
+// wasRead: the access time may be any, now and, with LateReads, for some time.
+func (n *node) wasRead() { n.accessed, n.read = time.Time{}, true }
 
 func (n *node) touch(lo, hi time.Time) { n.mlo, n.mhi = roundModify(lo), roundModify(hi) }
 

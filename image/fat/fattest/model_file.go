@@ -23,7 +23,14 @@ func (m *Model) handleOp(op Op) *want {
 		if h.append {
 			off = n.size
 		}
-		return m.write(n, off, op.Data())
+		w := m.write(n, off, op.Data())
+		if op.Flags&Mapped != 0 {
+			n.wasRead()
+		}
+		if h.direct && m.DirectWhole {
+			m.allOrNothing(w, n, op.Len)
+		}
+		return w
 	case OpFtruncate:
 		return m.truncate(n, op.Len)
 	case OpAllocate, OpZero, OpPunch:
@@ -43,7 +50,7 @@ func (m *Model) read(n *node, op Op) *want {
 	return &want{ok: true, res: Result{N: int64(len(p)), Data: p}, check: func(got Result) error {
 		return n.compare(got.Data, op.Off)
 	},
-		apply: func(Result, time.Time, time.Time) { n.accessed = time.Time{} }}
+		apply: func(Result, time.Time, time.Time) { n.wasRead() }}
 }
 
 // write is also what a copy does to its destination.
@@ -67,6 +74,19 @@ func (m *Model) write(n *node, off int64, data []byte) *want {
 			n.attr |= attrArchive
 			n.attrMask |= attrArchive
 		}}
+}
+
+// allOrNothing makes a write of length bytes to n one that is not cut short. When it fails, the kernel
+// truncates the file to the size that it has, which may count as a change.
+func (m *Model) allOrNothing(w *want, n *node, length int64) {
+	if w.ok && w.res.N < length {
+		*w = *fails(syscall.EFBIG)
+	}
+	w.left = nil
+	w.failed = func(lo, hi time.Time) {
+		n.mayTouch(lo, hi)
+		n.attrMask &^= attrArchive
+	}
 }
 
 // resize cuts or grows a file; what grows is zero.
@@ -157,7 +177,7 @@ func (m *Model) copy(src *node, op Op) *want {
 	src.data.read(p, op.Off)
 	mask := make([]byte, n)
 	src.unsure.read(mask, op.Off)
-	src.accessed = time.Time{} // also when there is no space for what was read
+	src.wasRead() // also when there is no space for what was read
 	w := m.write(dst, op.Off2, p)
 	if overlaps(op.Len) {
 		w.errs = append(w.errs, syscall.EINVAL)

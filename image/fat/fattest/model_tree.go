@@ -102,7 +102,7 @@ func (m *Model) open(op Op) *want {
 func (m *Model) setSlot(op Op, n *node) {
 	m.closeSlot(op.Slot)
 	n.opens++
-	m.slots[op.Slot] = &handle{n: n, append: op.Flags&Append != 0}
+	m.slots[op.Slot] = &handle{n: n, append: op.Flags&Append != 0, direct: op.Flags&Direct != 0}
 }
 
 func (m *Model) closeSlot(slot int) {
@@ -304,7 +304,9 @@ func (m *Model) times(op Op) *want {
 	return &want{ok: true, apply: func(Result, time.Time, time.Time) {
 		t := time.Unix(op.Off, 0)
 		n.touch(t, t)
-		n.accessed = roundAccess(time.Unix(op.Off2, 0))
+		if n.accessed = roundAccess(time.Unix(op.Off2, 0)); n.read && m.LateReads {
+			n.accessed = time.Time{}
+		}
 	}}
 }
 

@@ -9,14 +9,15 @@ import (
 
 // want is what the model allows an operation to give.
 type want struct {
-	errs  []syscall.Errno // allowed; when ok is set, besides success
-	ok    bool
-	res   Result
-	need  int64               // clusters that it takes at most: with fewer free it may give ENOSPC or be cut short
-	full  bool                // the fixed root directory may be full: ENOSPC is right whatever is free
-	left  func(n int64) int64 // of need, when n bytes were transferred
-	check func(got Result) error
-	apply func(got Result, lo, hi time.Time) // changes the model by what happened
+	errs   []syscall.Errno // allowed; when ok is set, besides success
+	ok     bool
+	res    Result
+	need   int64               // clusters that it takes at most: with fewer free it may give ENOSPC or be cut short
+	full   bool                // the fixed root directory may be full: ENOSPC is right whatever is free
+	left   func(n int64) int64 // of need, when n bytes were transferred; nil if it is all or nothing
+	check  func(got Result) error
+	failed func(lo, hi time.Time)             // changes it by what a failure may have done; nil for nothing
+	apply  func(got Result, lo, hi time.Time) // changes the model by what happened
 }
 
 // fails makes a want of errors, each of which is right.
@@ -43,7 +44,7 @@ func (w *want) compare(op Op, got Result, free func() (uint32, error)) error {
 		return fmt.Errorf("got success, want %v", w.errs)
 	}
 	if got.N != w.res.N {
-		if got.N > w.res.N || got.N <= 0 || op.Kind == OpRead {
+		if got.N > w.res.N || got.N <= 0 || w.left == nil {
 			return fmt.Errorf("got %d bytes, want %d", got.N, w.res.N)
 		}
 		if err := w.noSpace(free, w.left(got.N)); err != nil {
