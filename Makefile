@@ -14,6 +14,8 @@ DOCDIR    ?= $(PREFIX)/share/doc/fatvol
 BASHDIR   ?= $(PREFIX)/share/bash-completion/completions
 ZSHDIR    ?= $(PREFIX)/share/zsh/site-functions
 FISHDIR   ?= $(PREFIX)/share/fish/vendor_completions.d
+USERUNITDIR ?= $(PREFIX)/lib/systemd/user
+APPDIR    ?= $(PREFIX)/share/applications
 
 GO        ?= go
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -98,7 +100,8 @@ man: build
 
 install: build
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(HELPERDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man8 \
-		$(DESTDIR)$(DOCDIR) $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
+		$(DESTDIR)$(DOCDIR) $(DESTDIR)$(BASHDIR) $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR) \
+		$(DESTDIR)$(USERUNITDIR) $(DESTDIR)$(APPDIR)
 	install -m 755 bin/fatvol $(DESTDIR)$(BINDIR)/fatvol
 	for h in $(HELPERS); do \
 		ln -sf $(BINDIR)/fatvol $(DESTDIR)$(HELPERDIR)/$$h; \
@@ -110,10 +113,15 @@ install: build
 	bin/fatvol completion bash > $(DESTDIR)$(BASHDIR)/fatvol
 	bin/fatvol completion zsh > $(DESTDIR)$(ZSHDIR)/_fatvol
 	bin/fatvol completion fish > $(DESTDIR)$(FISHDIR)/fatvol.fish
+	sed 's,@BINDIR@,$(BINDIR),' cmd/fatvol/desktop/fatvol-automount.service > $(DESTDIR)$(USERUNITDIR)/fatvol-automount.service
+	for f in open eject; do \
+		sed 's,@BINDIR@,$(BINDIR),' cmd/fatvol/desktop/fatvol-$$f.desktop > $(DESTDIR)$(APPDIR)/fatvol-$$f.desktop; \
+	done
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/fatvol $(patsubst docs/man/%,$(DESTDIR)$(MANDIR)/man1/%,$(wildcard docs/man/*.1)) \
-		$(DESTDIR)$(DOCDIR)/copyright $(DESTDIR)$(BASHDIR)/fatvol $(DESTDIR)$(ZSHDIR)/_fatvol $(DESTDIR)$(FISHDIR)/fatvol.fish
+		$(DESTDIR)$(DOCDIR)/copyright $(DESTDIR)$(BASHDIR)/fatvol $(DESTDIR)$(ZSHDIR)/_fatvol $(DESTDIR)$(FISHDIR)/fatvol.fish \
+		$(DESTDIR)$(USERUNITDIR)/fatvol-automount.service $(DESTDIR)$(APPDIR)/fatvol-open.desktop $(DESTDIR)$(APPDIR)/fatvol-eject.desktop
 	for h in $(HELPERS); do rm -f $(DESTDIR)$(HELPERDIR)/$$h $(DESTDIR)$(MANDIR)/man8/$$h.8; done
 
 # A .deb and an .rpm for this machine's architecture, in bin/.

@@ -20,6 +20,16 @@ func mountHelped(dir string, opt *Options) (int, error) {
 	if err != nil {
 		return -1, err
 	}
+	fd, err := runFusermount(bin, dir, append(helpedData(opt), opt.UserOptions...))
+	if err != nil && len(opt.UserOptions) > 0 && strings.Contains(err.Error(), "unknown option") {
+		opt.Log.Debug("fusermount3 knows no options for other programs; this takes libfuse 3.17", "options", opt.UserOptions)
+		fd, err = runFusermount(bin, dir, helpedData(opt))
+	}
+	return fd, err
+}
+
+// runFusermount is one attempt.
+func runFusermount(bin, dir string, data []string) (int, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, os.NewSyscallError("socketpair", err)
@@ -30,7 +40,7 @@ func mountHelped(dir string, opt *Options) (int, error) {
 	defer theirs.Close()
 
 	var stderr bytes.Buffer
-	cmd := exec.Command(bin, "-o", helpedData(opt), "--", dir)
+	cmd := exec.Command(bin, "-o", strings.Join(data, ","), "--", dir)
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "_FUSE_COMMFD=3")
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.Stderr = &stderr
@@ -54,15 +64,15 @@ func fusermountPath() (string, error) {
 	return bin, nil
 }
 
-// helpedData is the option string for fusermount3, which takes commas and backslashes escaped.
-func helpedData(opt *Options) string {
+// helpedData are the options for fusermount3, which takes commas and backslashes escaped.
+func helpedData(opt *Options) []string {
 	data := append(commonData(opt), mountFlagNames(opt)...)
 	data = append(data, "fsname="+opt.FSName, "subtype="+opt.Subtype)
 	escape := strings.NewReplacer(`\`, `\\`, `,`, `\,`)
 	for i, d := range data {
 		data[i] = escape.Replace(d)
 	}
-	return strings.Join(data, ",")
+	return data
 }
 
 // helperError makes one line of what fusermount3 had to say.

@@ -41,6 +41,9 @@ type Options struct {
 	// FSName is the source that the mount table shows; Subtype makes the type fuse.Subtype, and
 	// is "fatvol" when empty.
 	FSName, Subtype string
+	// UserOptions are options for other programs, such as "x-gvfs-show". They are kept in
+	// /run/mount/utab where fusermount3 mounts and does that (libfuse 3.17 and later).
+	UserOptions []string
 	// Flags of the mount point, as in mount(8).
 	NoSuid, NoDev, NoExec                      bool
 	NoAtime, NoDirAtime, RelAtime, StrictAtime bool

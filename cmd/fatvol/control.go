@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"fatvol/watch"
 )
 
 // mountStatus is what a mount tells about itself on its control socket; it is also the JSON form of
@@ -17,10 +19,13 @@ type mountStatus struct {
 	Image      string            `json:"image"`
 	Dir        string            `json:"dir"`
 	PID        int               `json:"pid"`
-	State      string            `json:"state"`      // present, gone, verifying, closed
-	Reason     string            `json:"reason"`     // why it is not present; "" when it is
-	Moved      string            `json:"moved"`      // where the image is, if it was renamed since; otherwise ""
-	Since      time.Time         `json:"since"`      // of the state
+	State      string            `json:"state"`   // present, gone, verifying, closed
+	Reason     string            `json:"reason"`  // why it is not present; "" when it is
+	Moved      string            `json:"moved"`   // where the image is, if it was renamed since; otherwise ""
+	Since      time.Time         `json:"since"`   // of the state
+	Refused    string            `json:"refused"` // what was last at the path and was not taken: other, changed; otherwise ""
+	RefusedAt  time.Time         `json:"refused_at"`
+	Serial     string            `json:"serial"`     // of the volume
 	Generation uint64            `json:"generation"` // counts how often the medium has been there
 	ReadOnly   bool              `json:"read_only"`
 	HostRO     bool              `json:"host_read_only"` // the medium takes no writes
@@ -113,7 +118,12 @@ func (c *control) status(s *served) mountStatus {
 	st := s.mediumStatus()
 	n := s.medium.gate.Counters()
 	lacks := c.lacks.ask(func() lack { return lack{len(s.unsavedFiles()), s.volume.Pending()} })
+	refused := s.medium.refused.Load()
+	if refused == nil || st.State == watch.Present {
+		refused = &refusal{}
+	}
 	return mountStatus{
+		Refused: refused.what, RefusedAt: refused.at, Serial: serialText(s.serial),
 		Image: s.req.image, Dir: s.req.dir, PID: os.Getpid(),
 		State: st.State.String(), Reason: st.Reason, Since: st.Since, Generation: st.Generation, Moved: st.Moved,
 		ReadOnly: s.volume.ReadOnly(), HostRO: st.ReadOnly,

@@ -23,8 +23,16 @@ type medium struct {
 	log  *replay.Log
 	// open is set once the volume is: before that, what comes back cannot be compared with it.
 	open atomic.Bool
+	// refused is what was last at the image's path and was not taken.
+	refused atomic.Pointer[refusal]
 	// released is closed once the gate has let go of the image; nil before it was told to.
 	released chan struct{}
+}
+
+// A refusal is why what came to the image's path was not taken.
+type refusal struct {
+	what string // "other" volume, "changed" elsewhere; "" for anything else
+	at   time.Time
 }
 
 // releaseTime is how long the end of a mount waits for the image to be let go of, which a host that hangs
@@ -114,14 +122,24 @@ func (s *served) closeMedium() {
 }
 
 // verify looks whether what came back is what went, and writes what it lacks.
-func (s *served) verify(ctx context.Context, dev *watch.Candidate) error {
+func (s *served) verify(ctx context.Context, dev *watch.Candidate) (err error) {
+	defer func() {
+		r := &refusal{at: time.Now()}
+		switch {
+		case errors.Is(err, replay.ErrOther):
+			r.what = "other"
+		case errors.Is(err, replay.ErrChanged):
+			r.what = "changed"
+		}
+		s.medium.refused.Store(r)
+	}()
 	if !s.medium.open.Load() {
 		return errors.New("it went while it was being mounted")
 	}
 	if err := s.sameVolume(dev); err != nil {
 		return err
 	}
-	err := s.medium.log.Verify(dev)
+	err = s.medium.log.Verify(dev)
 	if errors.Is(err, replay.ErrChanged) && s.medium.log.Unsynced() == 0 {
 		return s.startOver(dev, err)
 	}

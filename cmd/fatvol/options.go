@@ -76,8 +76,13 @@ func (c *config) apply(list string, sloppy bool) error {
 			if err := o.set(c, unquote(text), has); err != nil {
 				return &optionError{word, err.Error()}
 			}
-		case strings.HasPrefix(name, "x-"), strings.HasPrefix(name, "X-"):
-			// For programs that read fstab: systemd, gvfs, udisks.
+		case strings.HasPrefix(name, "x-"):
+			// For programs that read the mount table, or fstab: gvfs, udisks, systemd.
+			if !strings.ContainsAny(word, `,\\`) { // which fusermount3 could not tell from two options
+				c.fs.UserOptions = append(c.fs.UserOptions, word)
+			}
+		case strings.HasPrefix(name, "X-"):
+			// For programs that read fstab.
 		case sloppy:
 			c.warn("option %q: unknown, ignored", word)
 		default:

@@ -40,7 +40,7 @@ var ignoredOptions = []option{
 	{"helper", ignoredValue("=NAME"), "For mount(8) and umount(8): `helper=fatvol` makes umount(8) wait until the image is complete, as `fatvol umount` does."},
 	{"uhelper", ignoredValue("=NAME"), "As helper, where a user unmounts who is not root."},
 	{"comment", ignoredValue("=TEXT"), "For people."},
-	{"x-*", ignoredValue("[=VALUE]"), "For systemd, udisks and other readers of fstab; also spelled `X-`."},
+	{"x-*", ignoredValue("[=VALUE]"), "For systemd, udisks and other readers of fstab; also spelled `X-`. Where fusermount3 mounts, and is of libfuse 3.17 or later, those with a small x are kept in the list of mounts, so that `x-gvfs-show` and `x-gvfs-name=NAME` have file managers list the volume."},
 	{"loop", ignoredValue("[=DEVICE]"), "fatvol needs no loop device. Note that mount(8), where it sees this option, makes one all the same."},
 	{"diratime", ignoredValue(""), "Access dates of directories are never updated, as with vfat."},
 	{"nodiratime", ignoredValue(""), "See diratime."},

@@ -33,7 +33,8 @@ func rootCommand() *cobra.Command {
 	cobra.EnableCommandSorting = false
 	cobra.AddTemplateFunc("plainFlags", plainFlags)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsages | plainFlags"))
-	root.AddCommand(mountCommand(), umountCommand(), statusCommand(), infoCommand(), replayCommand(), versionCommand(), manCommand())
+	root.AddCommand(mountCommand(), umountCommand(), statusCommand(), infoCommand(), replayCommand(),
+		automountCommand(), openCommand(), ejectCommand(), versionCommand(), manCommand(), searchCommand())
 	addCompletions(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failf(exitUsage, "%s: %w: see '%s --help'", cmd.Name(), err, cmd.CommandPath())

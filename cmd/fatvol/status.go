@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -58,36 +59,54 @@ const unknownState = "unknown"
 
 // collectStatus asks the mount on dir, or all mounts.
 func collectStatus(dir string) ([]*mountStatus, error) {
-	var mounts []*mountinfo.Info
-	if dir != "" {
-		m, err := findMount(dir)
-		if err != nil {
-			return nil, failf(exitFailed, "status %s: %w", dir, err)
-		}
-		if m == nil {
-			return nil, failf(exitFailed, "status %s: not mounted", dir)
-		}
-		mounts = append(mounts, m)
-	} else {
-		infos, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) { return m.FSType != fuseType, false })
+	if dir == "" {
+		all, err := collectMounts(nil)
 		if err != nil {
 			return nil, failf(exitSystem, "status: %w", err)
 		}
-		mounts = infos
+		return all, nil
 	}
-	var all []*mountStatus
-	for _, m := range mounts {
+	m, err := findMount(dir)
+	if err != nil {
+		return nil, failf(exitFailed, "status %s: %w", dir, err)
+	}
+	if m == nil {
+		return nil, failf(exitFailed, "status %s: not mounted", dir)
+	}
+	st, err := statusOf(m)
+	if err != nil {
+		return nil, failf(exitFailed, "status %s: %w", dir, err)
+	}
+	return []*mountStatus{st}, nil
+}
+
+// deadState stands for the state of a mount that nobody serves any more.
+const deadState = "dead"
+
+// collectMounts asks the mounts on the directories that want names, or all where it is nil. One that cannot
+// be asked is unknown or dead, and its reason says why.
+func collectMounts(want func(dir string) bool) (all []*mountStatus, err error) {
+	infos, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) {
+		return m.FSType != fuseType || want != nil && !want(m.Mountpoint), false
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range infos {
 		st, err := statusOf(m)
 		if err != nil {
-			if dir != "" {
-				return nil, failf(exitFailed, "status %s: %w", dir, err)
-			}
 			st = &mountStatus{Image: m.Source, Dir: m.Mountpoint, State: unknownState, Reason: err.Error()}
+			if errors.Is(err, errServerDead) {
+				st.State = deadState
+			}
 		}
 		all = append(all, st)
 	}
 	return all, nil
 }
+
+// errServerDead is returned for a mount that nobody serves any more.
+var errServerDead = errors.New("its serving process is dead")
 
 func statusOf(m *mountinfo.Info) (*mountStatus, error) {
 	record := recordOf(m)
@@ -96,7 +115,7 @@ func statusOf(m *mountinfo.Info) (*mountStatus, error) {
 	}
 	defer record.close()
 	if !record.alive() {
-		return nil, fmt.Errorf("its serving process is dead: free it with 'fatvol umount %s'", m.Mountpoint)
+		return nil, fmt.Errorf("%w: free it with 'fatvol umount %s'", errServerDead, m.Mountpoint)
 	}
 	return askStatus(record)
 }
@@ -199,7 +218,7 @@ func sinceText(st *mountStatus) string {
 
 func unsyncedText(st *mountStatus) string {
 	switch {
-	case st.State == unknownState:
+	case st.State == unknownState, st.State == deadState:
 		return "-"
 	case st.Unsynced == 0 && st.Names:
 		return "names"

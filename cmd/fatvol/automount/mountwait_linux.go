@@ -1,0 +1,46 @@
+package automount
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// watchMounts sends whenever the mount table has changed, or why that cannot be told any more (proc(5): poll
+// of mountinfo ends with POLLERR and POLLPRI then).
+func watchMounts(ctx context.Context) (<-chan error, error) {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { w.Close() })
+	changed := make(chan error, 1)
+	go func() {
+		defer f.Close()
+		defer r.Close()
+		defer w.Close()
+		defer stop()
+		for {
+			fds := []unix.PollFd{{Fd: int32(f.Fd()), Events: unix.POLLPRI}, {Fd: int32(r.Fd()), Events: unix.POLLIN}}
+			_, err := unix.Poll(fds, -1)
+			switch {
+			case errors.Is(err, unix.EINTR):
+				continue
+			case ctx.Err() != nil:
+				return
+			}
+			replace(changed, err)
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return changed, nil
+}
