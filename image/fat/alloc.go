@@ -417,6 +417,18 @@ func (t *table) trustFree(n uint32) {
 	t.zero, t.counted = int64(n), t.pageCount
 }
 
+// recount counts the free entries anew, where the count of the FSInfo sector was relied on so far.
+func (t *table) recount() error {
+	t.mu.Lock()
+	t.zero, t.counted = 0, 0
+	t.mu.Unlock()
+	for {
+		if done, err := t.countPage(); done || err != nil {
+			return err
+		}
+	}
+}
+
 // A deadChain is a chain that nothing in memory refers to; count of its clusters are to be freed.
 type deadChain struct {
 	first Cluster
@@ -427,6 +439,13 @@ type deadChain struct {
 func (t *table) bury(count uint32) {
 	t.mu.Lock()
 	t.pending += int64(count)
+	t.mu.Unlock()
+}
+
+// unbury takes bury back: the clusters stay in use.
+func (t *table) unbury(count uint32) {
+	t.mu.Lock()
+	t.pending -= int64(count)
 	t.mu.Unlock()
 }
 

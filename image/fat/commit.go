@@ -207,6 +207,7 @@ func (v *Volume) drain() error {
 
 // reclaim makes clusters that were freed usable at once.
 func (v *Volume) reclaim() error {
+	v.waitForRepair()
 	v.commitMu.Lock()
 	defer v.commitMu.Unlock()
 	for first := true; ; first = false {

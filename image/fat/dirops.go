@@ -410,6 +410,7 @@ func (v *Volume) withVictim(n *Node, fn func() error) error {
 
 // unlinked takes over that n, which withVictim prepared, lost its name. The caller holds v.meta.
 func (v *Volume) unlinked(n *Node) {
+	v.noteMoved(n)
 	n.unlinked = true
 	n.slot = -1
 	if n.dir != nil {

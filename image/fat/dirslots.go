@@ -189,9 +189,9 @@ func (v *Volume) put(n *Node, name Name, e dirent) (int32, phase, error) {
 	}
 	var s [slotSize]byte
 	copy(s[:11], short[:])
-	e.ntCase = 0
+	e.ntCase &= nameCount
 	if name.Exact {
-		e.ntCase = name.Case
+		e.ntCase |= name.Case
 	}
 	e.encode(s[:], v.geo.Width)
 	v.set(n, slot, s[:], phaseAdd)
@@ -208,7 +208,7 @@ func (v *Volume) putBack(n *Node, key string, old removedName, e dirent) (int32,
 	}
 	es := d.edits[old.slot]
 	before := es[len(es)-1].old
-	e.ntCase = before[12]
+	e.ntCase = before[12]&^nameCount | e.ntCase&nameCount
 	e.encode(before[:], v.geo.Width)
 	ph := v.set(n, old.slot, before[:], phaseBody)
 	delete(d.removed, key)

@@ -120,7 +120,12 @@ func (v *Volume) bury(n *Node) {
 			dead, _, _ = v.tab.freeLocked(dead, int(v.tab.pageCount)+1, false)
 			v.tab.mu.Unlock()
 		}
-		v.epoch.dead = append(v.epoch.dead, dead...)
+		if r := v.holds(); r != nil {
+			r.moved = append(r.moved, head{n.d.first, false})
+			r.kept = append(r.kept, dead...)
+		} else {
+			v.epoch.dead = append(v.epoch.dead, dead...)
+		}
 		v.changed()
 	}
 	n.fresh = neverFresh

@@ -42,8 +42,9 @@ type Node struct {
 	trimming  bool // in v.epoch.trims
 	d         dirent
 	chain     *chain
-	moved     uint64 // the epoch that renamed the node last
-	born      uint64 // the epoch that created the node; 0 for what the medium had
+	moved     uint64  // the epoch that renamed the node last
+	alias     Cluster // in v.aliases; 0 for none
+	born      uint64  // the epoch that created the node; 0 for what the medium had
 	// fresh is the index of the first cluster that was linked in the open epoch: no commit has
 	// seen it, so nothing on the volume refers to it.
 	fresh uint32
@@ -164,6 +165,9 @@ func (v *Volume) drop(n *Node) {
 		if n.ino != 0 && v.inos[n.ino] == n {
 			delete(v.inos, n.ino)
 		}
+		if v.aliases[n.alias] == n {
+			delete(v.aliases, n.alias)
+		}
 		if n.dir != nil {
 			v.evict(n)
 			if v.dirs[n.d.first] == n {
@@ -234,10 +238,21 @@ func (v *Volume) instantiate(parent *Node, slot int32) (*Node, error) {
 			return nil, v.note(fmt.Errorf("%w: directory starts at cluster %d, expected 2 to %d", ErrCorrupt, d.first, v.geo.Clusters+1))
 		}
 		if other := v.dirs[d.first]; other != nil {
-			return nil, v.note(fmt.Errorf("%w: directory starts at cluster %d, which is the start of another one or of one above it", ErrCorrupt, d.first))
+			err := fmt.Errorf("%w: directory starts at cluster %d, which is the start of another one or of one above it", ErrCorrupt, d.first)
+			if v.aliases != nil && !parent.within(other) {
+				return nil, err // a cut may have left it two names: no reason to stop everything
+			}
+			return nil, v.note(err)
 		}
 		n.dir = newDir()
 		v.dirs[d.first] = n
+	} else if v.aliases != nil && d.first != 0 {
+		// Two nodes would not know of each other's clusters.
+		if other := v.aliases[d.first]; other != nil {
+			return nil, fmt.Errorf("%w: file starts at cluster %d, as another one does that is in use; it has two names until the volume is repaired", ErrCorrupt, d.first)
+		}
+		v.aliases[d.first] = n
+		n.alias = d.first
 	}
 	v.place(n, parent, slot)
 	n.refs.Add(1)

@@ -38,6 +38,8 @@ type Options struct {
 	// Sync: a change is on stable storage when its call returns. DirSync: the same for changes of
 	// directories only. Flush: the same when a changed file is closed.
 	Sync, DirSync, Flush bool
+	// Repair says what is done about the leftovers of a cut on a volume that was not unmounted properly.
+	Repair RepairMode
 	// Now is the clock that stamps files; nil is time.Now.
 	Now func() time.Time
 	// Log receives one line per kind of damage or failure; nil is slog.Default().

@@ -170,7 +170,11 @@ func (m *move) plain() error {
 	if err != nil {
 		return err
 	}
-	slot, _, err := v.put(m.to, m.name, m.src.d)
+	d := m.src.d
+	if m.src.born != v.epoch.id { // the medium has the old name
+		d.ntCase = newerName(d.ntCase, d.ntCase)
+	}
+	slot, _, err := v.put(m.to, m.name, d)
 	if err != nil {
 		return err
 	}
@@ -208,6 +212,9 @@ func (m *move) payload(dir *Node, slot int32, n *Node, ph phase) {
 	s := [slotSize]byte(dir.dir.slot(slot))
 	d := n.d
 	d.ntCase = s[12]
+	if n.born != m.v.epoch.id {
+		d.ntCase = newerName(s[12], n.d.ntCase)
+	}
 	d.encode(s[:], m.v.geo.Width)
 	m.v.set(dir, slot, s[:], ph)
 }
@@ -257,6 +264,7 @@ func (m *move) arrive(n, dir *Node, slot int32) {
 	if n.dir != nil && m.from != m.to {
 		m.v.epoch.moved = true
 	}
+	m.v.noteMoved(n)
 	m.v.place(n, dir, slot)
 	m.v.setDirty(n) // so that the epoch does not forget that it moved n
 	m.v.touch(m.from)
@@ -344,10 +352,16 @@ func (m *move) exchange() error {
 	return nil
 }
 
+// An exchange gives a file the name XCHGnnnn.TMP for a moment.
+const (
+	spareShort = "XCHG"
+	spareExt   = "TMP"
+)
+
 // spareName is an 8.3 name that the directory does not have.
 func (d *dir) spareName(v *Volume) ([11]byte, bool) {
 	for i := 0; i < 1000; i++ {
-		s := [11]byte([]byte(fmt.Sprintf("XCHG%04dTMP", i)))
+		s := [11]byte([]byte(fmt.Sprintf(spareShort+"%04d"+spareExt, i)))
 		if !d.shortTaken(v, s) {
 			return s, true
 		}

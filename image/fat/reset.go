@@ -20,6 +20,7 @@ func (v *Volume) Reset(dev device.Device) error {
 	if v.closing {
 		return ErrClosed
 	}
+	v.endRepair(false)
 	v.commitMu.Lock()
 	defer v.commitMu.Unlock()
 	if !v.opt.ReadOnly && !v.settled() || v.hasOrphans() {
@@ -54,6 +55,7 @@ func (v *Volume) Reset(dev device.Device) error {
 	if err := v.readState(dev); err != nil {
 		return fmt.Errorf("reset: %w", err)
 	}
+	v.startRepair()
 	v.work.Add(1)
 	go v.counter()
 	return nil

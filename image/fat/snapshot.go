@@ -90,6 +90,11 @@ func (v *Volume) parentsToPin(pinned map[*Node]bool) (missing []*Node) {
 func (v *Volume) trim() (busy []*Node, err error) {
 	for len(v.epoch.trims) > 0 {
 		n := v.epoch.trims[0]
+		if r := v.holds(); r != nil {
+			r.trims = append(r.trims, n)
+			v.epoch.trims = v.epoch.trims[1:]
+			continue
+		}
 		// Not in the order of locks, but it does not wait.
 		if !n.mu.TryLock() {
 			busy = append(busy, n)
@@ -450,8 +455,12 @@ func (v *Volume) readState(dev device.Device) error {
 	}
 	v.keepDirty = !clean
 	v.flagged = !clean
-	if !clean {
-		v.opt.Log.Warn("volume was not unmounted properly; some data may be damaged, check it with fsck.fat")
+	switch {
+	case clean:
+	case v.opt.ReadOnly || v.opt.Repair == RepairNo:
+		v.opt.Log.Warn("volume was not unmounted properly; some data may be damaged, 'fatvol check' tells")
+	default:
+		v.opt.Log.Warn("volume was not unmounted properly; it is looked through and repaired in the background")
 	}
 	v.infoStale, v.info = v.geo.FSInfo != 0, nil
 	if v.geo.FSInfo == 0 {

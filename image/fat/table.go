@@ -62,6 +62,8 @@ type table struct {
 	reserved int64  // clusters handed out and not yet linked
 	pending  int64  // clusters of dead chains, not yet zeroed
 	mismatch bool   // the free count proved wrong, and said so
+	// touched has the clusters whose entries changed since a repair began to look; nil otherwise.
+	touched *clusterSet
 }
 
 func newTable(dev device.Device, geo *Geometry, cacheBytes int64) *table {
@@ -152,6 +154,9 @@ func (t *table) storeLocked(p *page, c Cluster, value uint32) {
 	i := uint32(c) % t.perPage
 	old := t.w.get(p.data, i)
 	t.w.set(p.data, i, value)
+	if t.touched != nil {
+		t.touched.add(c)
+	}
 	if p.idx < t.counted {
 		switch {
 		case old == 0 && value != 0:

@@ -68,6 +68,9 @@ type Volume struct {
 	failures   errseq           // of background commits
 	failing    atomic.Bool      // the last background commit failed
 
+	repair  atomic.Pointer[repair] // nil when there is nothing to repair
+	aliases map[Cluster]*Node      // files in memory by their first cluster, where two names may lead to one; guarded by meta
+
 	kick chan struct{} // wakes the committer
 	stop chan struct{}
 	work sync.WaitGroup // background goroutines
@@ -104,6 +107,7 @@ func Open(dev device.Device, opt Options) (*Volume, error) {
 	if err := v.readState(dev); err != nil {
 		return nil, err
 	}
+	v.startRepair()
 	if !opt.ReadOnly {
 		v.work.Add(1)
 		go v.committer()
@@ -222,6 +226,7 @@ func (v *Volume) Close() error {
 	}
 	if !v.closing {
 		v.closing = true
+		v.endRepair(true)
 		close(v.stop)
 		v.work.Wait()
 		v.meta.Lock()
