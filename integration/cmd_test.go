@@ -533,7 +533,7 @@ func TestServerKilled(t *testing.T) {
 		t.Errorf("mount over a dead mount: exit code %d, says %q", code, out)
 	}
 	out, code := runCode(t, binary(t), "umount", dir)
-	if code != 32 || !strings.Contains(out, "died") || !strings.Contains(out, strconv.Itoa(pid)) || !strings.Contains(out, "fsck.fat") {
+	if code != 32 || !strings.Contains(out, "died") || !strings.Contains(out, strconv.Itoa(pid)) || !strings.Contains(out, "fatvol check") {
 		t.Errorf("exit code %d, says %q", code, out)
 	}
 	if mountTable(t, dir) != "" {

@@ -24,16 +24,16 @@ import (
 
 // mediumStatus is what `fatvol status --json` prints.
 type mediumStatus struct {
-	State, Reason, Moved string
-	Generation           uint64
-	HostReadOnly         bool  `json:"host_read_only"`
-	Unsynced             int64 `json:"unsynced_bytes"`
-	Files                int   `json:"unsynced_files"`
-	Names                bool  `json:"unsynced_names"`
-	HostCalls            int64 `json:"host_calls"`
-	Looks                int64
-	Abandoned            int64 `json:"abandoned_calls"`
-	Detectors            map[string]string
+	State, Reason, Moved, Repair string
+	Generation                   uint64
+	HostReadOnly                 bool  `json:"host_read_only"`
+	Unsynced                     int64 `json:"unsynced_bytes"`
+	Files                        int   `json:"unsynced_files"`
+	Names                        bool  `json:"unsynced_names"`
+	HostCalls                    int64 `json:"host_calls"`
+	Looks                        int64
+	Abandoned                    int64 `json:"abandoned_calls"`
+	Detectors                    map[string]string
 }
 
 func statusOf(t testing.TB, dir string) (st mediumStatus) {

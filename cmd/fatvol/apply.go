@@ -12,13 +12,16 @@ import (
 )
 
 // savedFor finds the replay files for the volume that is being mounted, the oldest first.
-func (s *served) savedFor() (paths []string, err error) {
+func (s *served) savedFor() (paths []string, err error) { return savedReplays(s.serial) }
+
+// savedReplays finds the replay files for volumes with a serial number, the oldest first.
+func savedReplays(serial uint32) (paths []string, err error) {
 	dir, err := stateDir()
 	if err != nil {
 		return nil, nil // then there can be none
 	}
 	// The serial number is hexadecimal: no character of a pattern.
-	paths, _ = filepath.Glob(filepath.Join(dir, serialText(s.serial)+"-*"+replaySuffix))
+	paths, _ = filepath.Glob(filepath.Join(dir, serialText(serial)+"-*"+replaySuffix))
 	if len(paths) == 0 {
 		return nil, nil
 	}

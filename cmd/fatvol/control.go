@@ -29,6 +29,7 @@ type mountStatus struct {
 	Generation uint64            `json:"generation"` // counts how often the medium has been there
 	ReadOnly   bool              `json:"read_only"`
 	HostRO     bool              `json:"host_read_only"` // the medium takes no writes
+	Repair     string            `json:"repair"`         // of a volume that was not unmounted: running, done, damage, failed; otherwise ""
 	Unsynced   int64             `json:"unsynced_bytes"` // written and not known to be on the medium
 	Files      int               `json:"unsynced_files"`
 	Names      bool              `json:"unsynced_names"` // names, sizes or times were changed in memory only
@@ -126,7 +127,7 @@ func (c *control) status(s *served) mountStatus {
 		Refused: refused.what, RefusedAt: refused.at, Serial: serialText(s.serial),
 		Image: s.req.image, Dir: s.req.dir, PID: os.Getpid(),
 		State: st.State.String(), Reason: st.Reason, Since: st.Since, Generation: st.Generation, Moved: st.Moved,
-		ReadOnly: s.volume.ReadOnly(), HostRO: st.ReadOnly,
+		ReadOnly: s.volume.ReadOnly(), HostRO: st.ReadOnly, Repair: s.volume.Repair().String(),
 		Unsynced: s.medium.log.Spans().Bytes(), Files: lacks.files, Names: lacks.names,
 		Calls: n.Calls, Errors: n.Errors, Looks: n.Looks, Abandoned: n.Stuck,
 		Detectors: s.medium.gate.Detectors(), Started: c.started,

@@ -198,11 +198,20 @@ func (s *served) sameVolume(dev device.Device) error {
 // geometry reads the boot sector of the volume on a device that holds the whole image.
 func (s *served) geometry(dev device.Device) (*fat.Geometry, error) {
 	part := &s.image.Partition
-	boot := make([]byte, min(fat.BootSize, part.Size))
-	if _, err := dev.ReadAt(boot, part.Start); err != nil {
+	volume, err := device.NewSection(dev, part.Start, part.Size)
+	if err != nil {
 		return nil, err
 	}
-	return fat.ParseGeometry(boot, part.Size, s.cfg.fat.Geometry)
+	return volumeGeometry(volume, s.cfg)
+}
+
+// volumeGeometry reads the boot sector of a volume.
+func volumeGeometry(volume device.Device, cfg *config) (*fat.Geometry, error) {
+	boot := make([]byte, min(fat.BootSize, volume.Size()))
+	if _, err := volume.ReadAt(boot, 0); err != nil {
+		return nil, err
+	}
+	return fat.ParseGeometry(boot, volume.Size(), cfg.fat.Geometry)
 }
 
 func serialText(n uint32) string { return fmt.Sprintf("%04X-%04X", n>>16, n&0xffff) }

@@ -141,6 +141,9 @@ var optionCases = []struct {
 	{"errors=continue", func(c *config) any { return c.fat.Errors }, fat.ErrorsContinue},
 	{"errors=panic", func(c *config) any { return c.fat.Errors }, fat.ErrorsPanic},
 	{"errors=panic,errors=remount-ro", func(c *config) any { return c.fat.Errors }, fat.ErrorsRemountRO},
+	{"repair=keep", func(c *config) any { return c.fat.Repair }, fat.RepairKeep},
+	{"repair=no", func(c *config) any { return c.fat.Repair }, fat.RepairNo},
+	{"repair=no,repair=yes", func(c *config) any { return c.fat.Repair }, fat.RepairFree},
 	{"usefree", func(c *config) any { return c.fat.UseFree }, true},
 	{"debug", func(c *config) any { return c.fs.Debug }, true},
 

@@ -33,7 +33,7 @@ func rootCommand() *cobra.Command {
 	cobra.EnableCommandSorting = false
 	cobra.AddTemplateFunc("plainFlags", plainFlags)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsages | plainFlags"))
-	root.AddCommand(mountCommand(), umountCommand(), statusCommand(), infoCommand(), replayCommand(),
+	root.AddCommand(mountCommand(), umountCommand(), statusCommand(), infoCommand(), checkCommand(), replayCommand(),
 		automountCommand(), openCommand(), ejectCommand(), versionCommand(), manCommand(), searchCommand())
 	addCompletions(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

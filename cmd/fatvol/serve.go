@@ -220,7 +220,7 @@ func mountError(path string, err error) error {
 	case errors.Is(err, fat.ErrTruncated):
 		advice = ": was it copied whole?"
 	case errors.Is(err, fat.ErrCorrupt):
-		advice = ": fsck.fat(8) may repair it"
+		advice = fmt.Sprintf(": 'fatvol check --repair %s' may repair it", path)
 	case errors.Is(err, fat.ErrNotFAT), errors.Is(err, image.ErrNoVolume), errors.Is(err, image.ErrNoPartition):
 		advice = fmt.Sprintf(": 'fatvol info %s' shows what is there", path)
 	}

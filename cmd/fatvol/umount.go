@@ -181,7 +181,7 @@ func deadServerError(dir string, record *recordView) error {
 	}
 	os.Remove(record.f.Name()) // it has been read out; a failure leaves it to the next mount
 	os.Remove(controlPath(record.f.Name()))
-	return failf(exitFailed, "umount %s: unmounted, but the process that served it (PID %d) died before: %s: run fsck.fat on %s",
+	return failf(exitFailed, "umount %s: unmounted, but the process that served it (PID %d) died before: %s: 'fatvol check %s' tells whether it is whole",
 		dir, record.PID, lastWords, record.Image)
 }
 

@@ -2,7 +2,6 @@ package fat
 
 import (
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -141,10 +140,10 @@ func (r *repair) alive() error {
 
 const (
 	// repairPoll is how often a repair looks whether the device is back.
-	repairPoll = 500 * time.Millisecond
+	repairPoll = 100 * time.Millisecond
 	// repairRounds bounds how often the volume is looked through: what overflows the list of one scan
 	// is left to the next.
-	repairRounds = 8
+	repairRounds = 12
 	// repairWait is how long an operation that needs space waits for clusters held by the repair, and
 	// how long Close waits for the repair to end.
 	repairWait = 3 * time.Second
@@ -171,23 +170,28 @@ func (r *repair) run(tab *table) {
 	r.state.Store(int32(state))
 }
 
-// rounds repairs until a scan finds no more than it can list.
+// rounds repairs until a scan finds no more than it can list. What fails is tried again, as the device may
+// have gone and come back.
 func (r *repair) rounds() (RepairState, error) {
-	for round := 0; round < repairRounds; round++ {
-		again, state, err := r.round()
-		for err != nil && r.alive() == nil && device.Check(r.v.dev) == nil && round < repairRounds-1 && !errors.Is(err, ErrCorrupt) {
-			// The device failed under the scan; it may have gone and come back.
+	last := errors.New("more is wrong than so many looks at the volume can list")
+	for range repairRounds {
+		again, state, err := false, RepairFailed, r.hold()
+		if err == nil {
+			again, state, err = r.round()
+		}
+		switch {
+		case err == nil && !again:
+			return state, nil
+		case errors.Is(err, errHalted), errors.Is(err, ErrCorrupt):
+			return RepairFailed, err
+		case err != nil:
+			last = err
 			if err := r.pause(); err != nil {
 				return RepairFailed, err
 			}
-			round++
-			again, state, err = r.round()
-		}
-		if err != nil || !again {
-			return state, err
 		}
 	}
-	return RepairFailed, fmt.Errorf("there is more than %d rounds repair", repairRounds)
+	return RepairFailed, last
 }
 
 func (r *repair) pause() error {
@@ -225,13 +229,14 @@ func (r *repair) round() (again bool, state RepairState, err error) {
 		return false, RepairFailed, err
 	}
 	if again {
-		return true, RepairRunning, r.hold()
+		return true, RepairRunning, nil
 	}
 	// Only a scan that saw everything knows what nobody uses.
 	if err := r.leaks(s); err != nil {
 		return false, RepairFailed, err
 	}
-	if err := v.drain(); err != nil {
+	// Not drain: a file in use, which waits for a commit, may keep its place among the trims.
+	if err := v.sync(); err != nil {
 		return false, RepairFailed, err
 	}
 	return false, RepairDone, r.copies()
@@ -293,9 +298,15 @@ func (s *scan) visit(h head) error {
 	return err
 }
 
-// hold begins another scan.
+// hold begins another scan, unless nothing was freed since the last began.
 func (r *repair) hold() error {
 	v := r.v
+	v.meta.RLock()
+	holding := r.holding
+	v.meta.RUnlock()
+	if holding {
+		return nil
+	}
 	v.commitMu.Lock()
 	defer v.commitMu.Unlock()
 	for v.plan != nil {
@@ -389,7 +400,7 @@ func (v *Volume) waitForRepair() {
 			return
 		case <-deadline:
 			return
-		case <-time.After(repairPoll / 10):
+		case <-time.After(repairPoll / 5):
 			if device.Check(v.dev) != nil {
 				return
 			}

@@ -22,7 +22,7 @@ func (v *Volume) Trim(start, length, minLen int64) (int64, error) {
 		return 0, fmt.Errorf("trim from %d, volume has %d bytes: %w", start, total, ErrInvalid)
 	}
 	// What was freed lately can go as well.
-	if err := v.drain(); err != nil {
+	if err := v.reclaim(); err != nil {
 		return 0, fmt.Errorf("trim: %w", err)
 	}
 	size := int64(v.geo.ClusterSize)

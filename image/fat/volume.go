@@ -315,7 +315,7 @@ func (v *Volume) note(err error) error {
 	switch v.opt.Errors {
 	case ErrorsRemountRO:
 		if v.readOnly.CompareAndSwap(false, true) {
-			v.opt.Log.Warn("volume is read-only from now on (errors=remount-ro); check it with fsck.fat")
+			v.opt.Log.Warn("volume is read-only from now on (errors=remount-ro); 'fatvol check' tells what is wrong")
 		}
 	case ErrorsPanic:
 		if v.broken.CompareAndSwap(nil, &err) && v.opt.OnPanic != nil {
