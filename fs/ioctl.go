@@ -93,10 +93,6 @@ func (fs *fileSystem) ioctlSetAttributes(r *ioctlRequest) (int32, fuse.Status) {
 	return 0, fs.setAttributes(&r.Caller, r.n, fat.Attributes(binary.NativeEndian.Uint32(r.in)))
 }
 
-// changeable are the attributes that a file can be given; what a volume label and a directory are,
-// they stay.
-const changeable = fat.AttrReadOnly | fat.AttrHidden | fat.AttrSystem | fat.AttrArchive
-
 // setAttributes changes a node's attributes, which only its owner may: it is a chmod. With
 // sys_immutable, the system attribute is root's to give and to take.
 func (fs *fileSystem) setAttributes(c *fuse.Caller, n *node, to fat.Attributes) fuse.Status {
@@ -107,8 +103,8 @@ func (fs *fileSystem) setAttributes(c *fuse.Caller, n *node, to fat.Attributes) 
 	if !st.Ok() {
 		return st
 	}
-	to = to&changeable | a.Attributes&^changeable
-	if n.ID() == fuse.FUSE_ROOT_ID && to&changeable != 0 {
+	to = to&fat.AttrSettable | a.Attributes&^fat.AttrSettable
+	if n.ID() == fuse.FUSE_ROOT_ID && to&fat.AttrSettable != 0 {
 		return fuse.EINVAL // it has no entry that could hold them
 	}
 	if fs.opt.SysImmutable && (to|a.Attributes)&fat.AttrSystem != 0 && c.Uid != 0 {

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"testing"
-
-	"fatvol/image/fat"
 )
 
 // The numbers are those of the C macros on x86-64 and i386.
@@ -64,34 +62,6 @@ func TestScanLayout(t *testing.T) {
 		l.put(b, 1, 1, string(long))
 		if name := b[2*l.word+2:]; name[254] != 'x' || name[255] != 0 {
 			t.Errorf("%+v: a long name is not cut to 255 bytes and a NUL", l)
-		}
-	}
-}
-
-func TestAttributesText(t *testing.T) {
-	for _, c := range []struct {
-		text string
-		bits fat.Attributes
-		back string
-	}{
-		{"", 0, ""},
-		{"R", fat.AttrReadOnly, "R"},
-		{"rhsa", changeable, "RHSA"},
-		{"ASHR", changeable, "RHSA"},
-		{"-H-A", fat.AttrHidden | fat.AttrArchive, "HA"},
-		{"HH\n", fat.AttrHidden, "H"},
-	} {
-		got, ok := parseAttributes(c.text)
-		if !ok || got != c.bits {
-			t.Errorf("%q: %#x %v, want %#x", c.text, got, ok, c.bits)
-		}
-		if s := attributesText(got | fat.AttrDirectory); s != c.back {
-			t.Errorf("%q comes back as %q, want %q", c.text, s, c.back)
-		}
-	}
-	for _, s := range []string{"D", "R H", "x", "R\x00"} {
-		if _, ok := parseAttributes(s); ok {
-			t.Errorf("%q was accepted", s)
 		}
 	}
 }

@@ -22,45 +22,6 @@ const (
 	xattrType       = "type"       // of the root: FAT12, FAT16 or FAT32
 )
 
-var attributeLetters = []struct {
-	letter byte
-	bit    fat.Attributes
-}{
-	{'R', fat.AttrReadOnly},
-	{'H', fat.AttrHidden},
-	{'S', fat.AttrSystem},
-	{'A', fat.AttrArchive},
-}
-
-func attributesText(a fat.Attributes) string {
-	var b strings.Builder
-	for _, l := range attributeLetters {
-		if a&l.bit != 0 {
-			b.WriteByte(l.letter)
-		}
-	}
-	return b.String()
-}
-
-// parseAttributes is the reverse of attributesText. Letters may be in any order and case, and '-'
-// stands for one that is not set.
-func parseAttributes(s string) (a fat.Attributes, ok bool) {
-next:
-	for _, c := range []byte(strings.ToUpper(strings.TrimRight(s, "\n"))) {
-		if c == '-' {
-			continue
-		}
-		for _, l := range attributeLetters {
-			if c == l.letter {
-				a |= l.bit
-				continue next
-			}
-		}
-		return 0, false
-	}
-	return a, true
-}
-
 // xattrsOf lists the names of a node's extended attributes without their prefix.
 func (fs *fileSystem) xattrsOf(n *node) []string {
 	if n.ID() != fuse.FUSE_ROOT_ID {
@@ -89,7 +50,7 @@ func (fs *fileSystem) xattr(n *node, name string) (string, fuse.Status) {
 	switch name {
 	case xattrAttributes:
 		a, st := fs.attr(n)
-		return attributesText(a.Attributes), st
+		return a.Attributes.String(), st
 	case xattrShortName:
 		_, short, err := n.Names()
 		return short, fs.status(err)
@@ -188,7 +149,7 @@ func (fs *fileSystem) SetXAttr(_ <-chan struct{}, in *fuse.SetXAttrIn, attr stri
 	if name != xattrAttributes {
 		return fuse.EPERM
 	}
-	to, ok := parseAttributes(string(data))
+	to, ok := fat.ParseAttributes(strings.TrimRight(string(data), "\n"))
 	if !ok {
 		return fuse.EINVAL
 	}

@@ -138,12 +138,9 @@ func (f *FS) SetAttributes(name string, set fat.Attributes) error {
 		if err != nil {
 			return err
 		}
-		return n.SetAttributes(a.Attributes&^settable | set&settable)
+		return n.SetAttributes(a.Attributes&^fat.AttrSettable | set&fat.AttrSettable)
 	})
 }
-
-// settable are the attributes that somebody can choose.
-const settable = fat.AttrReadOnly | fat.AttrHidden | fat.AttrSystem | fat.AttrArchive
 
 func (f *FS) change(op, name string, fn func(*fat.Node) error) error {
 	n, err := f.find(op, name)

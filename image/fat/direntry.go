@@ -15,8 +15,8 @@ const (
 
 	attrLong     = AttrReadOnly | AttrHidden | AttrSystem | AttrVolumeID // a long-name slot
 	attrLongMask = attrLong | AttrDirectory | AttrArchive
-	// attrSettable are the bits that applications may change.
-	attrSettable = AttrReadOnly | AttrHidden | AttrSystem | AttrArchive
+	// AttrSettable are those that applications may change.
+	AttrSettable = AttrReadOnly | AttrHidden | AttrSystem | AttrArchive
 )
 
 const (

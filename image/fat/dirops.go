@@ -60,7 +60,7 @@ func (v *Volume) lookup(dir *Node, name string) (n *Node, exact bool, err error)
 
 // Create makes an empty file. ErrExist when an entry has the name in any spelling.
 func (v *Volume) Create(dir *Node, name string, attr Attributes) (*Node, error) {
-	n, err := v.create(dir, name, attr&attrSettable|AttrArchive, nil)
+	n, err := v.create(dir, name, attr&AttrSettable|AttrArchive, nil)
 	if err != nil {
 		return nil, fmt.Errorf("create %q: %w", name, n.abandon(err))
 	}
@@ -69,7 +69,7 @@ func (v *Volume) Create(dir *Node, name string, attr Attributes) (*Node, error) 
 
 // Mkdir makes an empty directory.
 func (v *Volume) Mkdir(dir *Node, name string, attr Attributes) (*Node, error) {
-	n, err := v.mkdir(dir, name, attr&(attrSettable&^AttrArchive)|AttrDirectory)
+	n, err := v.mkdir(dir, name, attr&(AttrSettable&^AttrArchive)|AttrDirectory)
 	if err != nil {
 		return nil, fmt.Errorf("mkdir %q: %w", name, n.abandon(err))
 	}

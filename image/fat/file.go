@@ -326,7 +326,7 @@ func (n *Node) SetAttributes(set Attributes) error {
 		v.meta.Unlock()
 		return fmt.Errorf("set attributes: %w", err)
 	}
-	if (set^n.d.attr)&^attrSettable != 0 || n.id == rootID && set != n.d.attr {
+	if (set^n.d.attr)&^AttrSettable != 0 || n.id == rootID && set != n.d.attr {
 		v.meta.Unlock()
 		return fmt.Errorf("set attributes %#x: %w", byte(set), ErrInvalid)
 	}
