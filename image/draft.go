@@ -6,6 +6,7 @@ import (
 	iofs "io/fs"
 	"os"
 	"path"
+	"time"
 
 	"fatvol/image/fat"
 )
@@ -64,6 +65,31 @@ func replaceable(n *fat.Node) error {
 	return err
 }
 
+// Reserve makes room for size bytes, in one piece where there is one, so that writing them cannot fail for
+// lack of space. What of it is not written goes back when the draft is closed.
+func (d *Draft) Reserve(size int64) error {
+	if size <= 0 {
+		return nil
+	}
+	return wrapPath("write", d.target, d.n.Allocate(0, size, true))
+}
+
+// Chtimes is FS.Chtimes of what is written. It is to come after the last write.
+func (d *Draft) Chtimes(accessed, modified time.Time) error {
+	return wrapPath("chtimes", d.target, d.n.SetTimes(nil, orNil(modified), orNil(accessed)))
+}
+
+// SetCreated is FS.SetCreated of what is written. A file that is replaced keeps its own.
+func (d *Draft) SetCreated(created time.Time) error {
+	return wrapPath("chtimes", d.target, d.n.SetTimes(&created, nil, nil))
+}
+
+// SetAttributes is FS.SetAttributes of what is written. Of a file that is replaced, hidden and system are
+// kept as well.
+func (d *Draft) SetAttributes(set fat.Attributes) error {
+	return wrapPath("set attributes", d.target, setAttributes(d.n, set))
+}
+
 // Commit closes the draft and puts it in the place of the file. The attributes, the time of creation and
 // the spelling of the name of a file that was there are kept. On an error the file is as it was.
 func (d *Draft) Commit() error {
@@ -86,8 +112,12 @@ func (d *Draft) commit() error {
 		if err := d.n.SetTimes(&was.Created, nil, nil); err != nil {
 			return err
 		}
+		now, err := d.n.Attr()
+		if err != nil {
+			return err
+		}
 		keep := was.Attributes & (fat.AttrHidden | fat.AttrSystem)
-		if err := d.f.SetAttributes(d.name, keep|fat.AttrArchive); err != nil {
+		if err := setAttributes(d.n, now.Attributes|keep|fat.AttrArchive); err != nil {
 			return err
 		}
 		target = path.Join(path.Dir(target), old.Name())

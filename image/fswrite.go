@@ -133,13 +133,15 @@ func (f *FS) SetCreated(name string, created time.Time) error {
 
 // SetAttributes sets the read-only, hidden, system and archive attributes to those in set.
 func (f *FS) SetAttributes(name string, set fat.Attributes) error {
-	return f.change("set attributes", name, func(n *fat.Node) error {
-		a, err := n.Attr()
-		if err != nil {
-			return err
-		}
-		return n.SetAttributes(a.Attributes&^fat.AttrSettable | set&fat.AttrSettable)
-	})
+	return f.change("set attributes", name, func(n *fat.Node) error { return setAttributes(n, set) })
+}
+
+func setAttributes(n *fat.Node, set fat.Attributes) error {
+	a, err := n.Attr()
+	if err != nil {
+		return err
+	}
+	return n.SetAttributes(a.Attributes&^fat.AttrSettable | set&fat.AttrSettable)
 }
 
 func (f *FS) change(op, name string, fn func(*fat.Node) error) error {

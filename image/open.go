@@ -49,6 +49,7 @@ func (o OpenOptions) check() error {
 type Image struct {
 	*Volume
 	host  *device.Host
+	below device.Device // what the volume lies on: the host, or what was put before it
 	notes []string
 }
 
@@ -66,7 +67,8 @@ func OpenThrough(path string, opt OpenOptions, wrap func(*device.Host) device.De
 		return nil, err
 	}
 	opt.ReadOnly = !host.Writable()
-	v, err := Locate(wrap(host), opt)
+	below := wrap(host)
+	v, err := Locate(below, opt)
 	if err != nil {
 		host.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -77,7 +79,23 @@ func OpenThrough(path string, opt OpenOptions, wrap func(*device.Host) device.De
 			return nil, err
 		}
 	}
-	return &Image{Volume: v, host: host, notes: append(notes, v.Notes()...)}, nil
+	return &Image{Volume: v, host: host, below: below, notes: append(notes, v.Notes()...)}, nil
+}
+
+// Another finds another volume of the same image, by the choices of opt; how the image is open stays as it
+// is. Its errors are those of Locate.
+func (im *Image) Another(opt OpenOptions) (*Volume, error) {
+	opt.ReadOnly = im.ReadOnly()
+	v, err := Locate(im.below, opt)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", im.Path(), err)
+	}
+	if !opt.NoLock {
+		if err := checkMounts(im.host, v); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
 }
 
 // Host is the file or block device itself.

@@ -18,6 +18,7 @@ import (
 type mountStatus struct {
 	Image      string            `json:"image"`
 	Dir        string            `json:"dir"`
+	Offset     int64             `json:"offset"` // of the volume in the image, in bytes
 	PID        int               `json:"pid"`
 	State      string            `json:"state"`   // present, gone, verifying, closed
 	Reason     string            `json:"reason"`  // why it is not present; "" when it is
@@ -125,7 +126,7 @@ func (c *control) status(s *served) mountStatus {
 	}
 	return mountStatus{
 		Refused: refused.what, RefusedAt: refused.at, Serial: serialText(s.serial),
-		Image: s.req.image, Dir: s.req.dir, PID: os.Getpid(),
+		Image: s.req.image, Dir: s.req.dir, Offset: s.image.Partition.Start, PID: os.Getpid(),
 		State: st.State.String(), Reason: st.Reason, Since: st.Since, Generation: st.Generation, Moved: st.Moved,
 		ReadOnly: s.volume.ReadOnly(), HostRO: st.ReadOnly, Repair: s.volume.Repair().String(),
 		Unsynced: s.medium.log.Spans().Bytes(), Files: lacks.files, Names: lacks.names,

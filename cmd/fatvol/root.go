@@ -18,7 +18,8 @@ func rootCommand() *cobra.Command {
 		Example: "  fatvol mount disk.img /mnt          mount the FAT volume in disk.img\n" +
 			"  fatvol mount disk.img /mnt -o ro    the same, for reading only\n" +
 			"  fatvol umount /mnt                  unmount, and wait until disk.img is complete\n" +
-			"  fatvol info disk.img                show partitions and volumes",
+			"  fatvol info disk.img                show partitions and volumes\n" +
+			"  fatvol cp -r photos disk.img:/      copy into it, without a mount",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -34,6 +35,7 @@ func rootCommand() *cobra.Command {
 	cobra.AddTemplateFunc("plainFlags", plainFlags)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsages | plainFlags"))
 	root.AddCommand(mountCommand(), umountCommand(), statusCommand(), infoCommand(), checkCommand(), replayCommand(),
+		lsCommand(), catCommand(), cpCommand(), mvCommand(), rmCommand(), mkdirCommand(), labelCommand(), attrCommand(),
 		automountCommand(), openCommand(), ejectCommand(), versionCommand(), manCommand(), searchCommand())
 	addCompletions(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

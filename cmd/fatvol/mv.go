@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func mvCommand() *cobra.Command {
+	c := copier{recursive: true}
+	var quiet bool
+	cmd := &cobra.Command{
+		Use:   "mv SOURCE... TARGET",
+		Short: "Rename and move files in, into, out of and between images",
+		Long: "Renames SOURCE to TARGET, or moves all SOURCEs into the directory TARGET. Within a volume that is\n" +
+			"one step, and a file that had the name is replaced by it. From one volume to another, or the host,\n" +
+			"it is a copy, and what was copied whole is removed.\n\n" + pathSyntax,
+		Example: "  fatvol mv disk.img:/old.txt disk.img:/new.txt\n" +
+			"  fatvol mv 'disk.img:/*.jpg' disk.img:/pictures\n" +
+			"  fatvol mv disk.img:/DCIM ~/photos/",
+		Args: atLeast(2, "SOURCE and TARGET"),
+	}
+	f := cmd.Flags()
+	f.BoolVarP(&c.noClobber, "no-clobber", "n", false, "replace nothing")
+	f.BoolVarP(&c.verbose, "verbose", "v", false, "name each file that is moved")
+	f.BoolVarP(&quiet, "quiet", "q", false, "show no progress")
+	return fileCommand(cmd, func(j *job, args []string) error {
+		c := c
+		c.job = j
+		sources, target, err := c.open(args, true)
+		if err != nil {
+			return err
+		}
+		if !quiet {
+			c.progress = startProgress(cmd.ErrOrStderr(), c.name, 0)
+			defer c.progress.close()
+		}
+		return c.each(sources, target, c.move)
+	})
+}
+
+// move gives src the name dst.
+func (c *copier) move(src, dst location) {
+	if src.base() == "" {
+		c.failAt(src, errors.New("the root of a volume cannot be moved"))
+		return
+	}
+	if c.noClobber && exists(dst) {
+		return
+	}
+	if src.tree == dst.tree {
+		if err := c.rename(src, dst); err != nil {
+			c.failAt(src, err)
+			return
+		}
+		c.say(src, dst)
+		return
+	}
+	if c.copy(src, dst) {
+		r := remover{job: c.job, recursive: true, force: true}
+		r.remove(src)
+	}
+}
+
+// rename moves within a tree.
+func (c *copier) rename(src, dst location) error {
+	from, err := src.tree.Stat(src.name)
+	if err != nil {
+		return err
+	}
+	to, err := dst.tree.Stat(dst.name)
+	if err == nil && foldName(src.name) != foldName(dst.name) && to.IsDir() != from.IsDir() {
+		if to.IsDir() {
+			return fmt.Errorf("cannot replace the directory %s", dst)
+		}
+		return fmt.Errorf("is a directory, and %s a file", dst)
+	}
+	if err := src.tree.Rename(src.name, dst.name); err != nil {
+		return fmt.Errorf("cannot be renamed to %s: %w", dst, reason(err))
+	}
+	return nil
+}
