@@ -36,8 +36,9 @@ const (
 	treeName = "tree"
 )
 
-// entryName is the name of the i-th file of a directory.
-func entryName(i int) string { return fmt.Sprintf("file number %06d.txt", i) }
+// entryName is the name of the i-th file of a directory. It takes two slots, so that 30 000 fit, and an alias
+// that begins as those of all others do.
+func entryName(i int) string { return fmt.Sprintf("file-%06d", i) }
 
 // count is a name with a number.
 func count(name string, n int) string {
