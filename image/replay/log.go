@@ -3,6 +3,7 @@ package replay
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,17 @@ const DefaultLimit = 64 << 20
 // syncAge is how old an unsynced write gets before the background syncs.
 const syncAge = time.Second
 
+// earlyShare is the part of the limit from which on the background syncs without waiting for syncAge. So a
+// writer of much that the medium keeps up with never waits, and the copies stay few enough for the processor's
+// cache; and one that is faster than the medium follows it evenly.
+const earlyShare = 4
+
+// keptEntries bounds the list of entries whose memory is used again.
+const keptEntries = 1 << 14
+
+// returned is how much memory has to have become free for it to be worth giving it back to the system.
+const returned = 8 << 20
+
 // entryCost is the memory that an entry takes besides its bytes.
 const entryCost = 64
 
@@ -25,6 +37,7 @@ type entry struct {
 	off  int64
 	n    int64  // bytes
 	data []byte // nil: zeros
+	in   *chunk // that data lies in, if one does
 	seq  uint64
 }
 
@@ -40,6 +53,7 @@ type Log struct {
 	mu      sync.Mutex
 	entries []entry
 	bytes   int64            // memory of entries
+	copies  copies           // where their data is
 	kept    map[int64]states // by offset of the block
 	regions map[int64]int    // kept blocks in each region
 	leaving map[int64]bool   // kept blocks to be forgotten once synced
@@ -47,9 +61,10 @@ type Log struct {
 	seq     uint64           // changes so far
 	synced  uint64           // Syncs that succeeded
 
-	kick chan struct{}
-	stop chan struct{}
-	done chan struct{}
+	kick  chan struct{} // something is unsynced
+	early chan struct{} // much is
+	stop  chan struct{}
+	done  chan struct{}
 }
 
 // New returns a Log over lower that keeps up to limit bytes; 0 is DefaultLimit.
@@ -67,7 +82,7 @@ func newLog(lower device.Device, limit int64) *Log {
 	return &Log{
 		lower: lower, limit: limit,
 		kept: make(map[int64]states), regions: make(map[int64]int), leaving: make(map[int64]bool),
-		kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+		kick: make(chan struct{}, 1), early: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
 }
 
@@ -125,17 +140,25 @@ func (l *Log) WriteAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	defer l.flight.RUnlock()
+	detached := l.detached.Load()
+	if detached {
+		if err := device.CheckRange("write", off, int64(len(p)), l.Size()); err != nil {
+			return 0, err
+		}
+	}
 	// The copy is what goes down: a call that the lower device gave up on may read it for ever.
-	data := append([]byte(nil), p...)
-	if !l.detached.Load() {
+	l.mu.Lock()
+	data, in := l.copies.take(len(p))
+	l.mu.Unlock()
+	copyCached(data, p)
+	e := entry{off: off, n: int64(len(data)), data: data, in: in}
+	if !detached {
 		if n, err := l.lower.WriteAt(data, off); err != nil {
-			l.failed(entry{off: off, n: int64(len(data)), data: data})
+			l.failed(e)
 			return n, err
 		}
-	} else if err := device.CheckRange("write", off, int64(len(p)), l.Size()); err != nil {
-		return 0, err
 	}
-	l.add(entry{off: off, n: int64(len(data)), data: data})
+	l.add(e)
 	return len(p), nil
 }
 
@@ -181,12 +204,29 @@ func (l *Log) add(e entry) {
 	l.entries = append(l.entries, e)
 	l.bytes += int64(len(e.data)) + entryCost
 	l.noteLocked(e, false)
+	much := l.muchLocked()
 	l.mu.Unlock()
 	if first {
-		select {
-		case l.kick <- struct{}{}:
-		default:
-		}
+		wake(l.kick)
+	}
+	if much {
+		wake(l.early)
+	}
+}
+
+// muchLocked reports whether the background is not to wait for the copies to grow old.
+func (l *Log) muchLocked() bool { return l.bytes >= l.limit/earlyShare }
+
+func (l *Log) much() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.muchLocked()
+}
+
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -198,6 +238,8 @@ func (l *Log) failed(e entry) {
 	l.seq++
 	e.seq = l.seq
 	l.noteLocked(e, true)
+	e.in.lose()
+	l.copies.give(e.in)
 }
 
 // room waits until n more bytes fit.
@@ -271,12 +313,17 @@ func (l *Log) forgetLocked(n int) {
 	seq := l.entries[n-1].seq
 	for _, e := range l.entries[:n] {
 		l.bytes -= int64(len(e.data)) + entryCost
+		l.copies.give(e.in)
 	}
 	rest := l.entries[n:]
-	if len(rest) == 0 {
-		l.entries = nil
-	} else {
+	switch {
+	case len(rest) > 0:
 		l.entries = append([]entry(nil), rest...)
+	case cap(l.entries) > keptEntries:
+		l.entries = nil
+	default:
+		clear(l.entries)
+		l.entries = l.entries[:0]
 	}
 	l.settleLocked(seq)
 }
@@ -305,12 +352,29 @@ func (l *Log) Reset() (undo func()) {
 	}
 }
 
+// tidy gives the memory of copies back once nothing has been written since it was asked last, and reports
+// whether it did.
+func (l *Log) tidy(seen *uint64) bool {
+	l.mu.Lock()
+	if idle := l.seq == *seen; !idle {
+		*seen = l.seq
+		l.mu.Unlock()
+		return false
+	}
+	free := l.copies.drop()
+	l.mu.Unlock()
+	if free >= returned {
+		debug.FreeOSMemory() // by itself, Go would keep most of it
+	}
+	return true
+}
+
 // syncer syncs when the oldest copy is syncAge old. While the medium is gone it asks nobody.
 func (l *Log) syncer() {
 	defer close(l.done)
 	timer := time.NewTimer(0)
 	<-timer.C
-	wait := syncAge
+	wait, seen, early := syncAge, uint64(0), l.early
 	for {
 		select {
 		case <-l.stop:
@@ -318,18 +382,25 @@ func (l *Log) syncer() {
 		case <-l.kick:
 			timer.Reset(wait)
 			continue
+		case <-early:
+			if !l.much() { // any more
+				continue
+			}
 		case <-timer.C:
 		}
 		l.mu.Lock()
 		empty := len(l.entries) == 0
 		l.mu.Unlock()
 		if empty || l.detached.Load() {
-			wait = syncAge
+			if wait = syncAge; !l.tidy(&seen) {
+				timer.Reset(wait)
+			}
 			continue
 		}
 		err := l.Sync() // a failure is the medium's, whose gate says so
-		if wait = syncAge; err != nil {
-			wait = 2 * syncAge
+		wait, early = syncAge, l.early
+		if err != nil {
+			wait, early = 2*syncAge, nil
 		}
 		timer.Reset(wait)
 	}
@@ -358,11 +429,15 @@ func (l *Log) Replay(dev device.Device) error {
 	l.mu.Lock()
 	entries := l.entries
 	l.mu.Unlock()
-	if err := replay(dev, entries); err != nil {
-		return err
-	}
+	err := replay(dev, entries)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err != nil {
+		for _, e := range entries {
+			e.in.lose() // dev may have given up on any of them
+		}
+		return err
+	}
 	l.forgetLocked(len(entries))
 	return nil
 }
