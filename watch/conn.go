@@ -34,8 +34,8 @@ type meter struct {
 }
 
 // A conn is a host with deadlines. Each call runs on a worker, a goroutine that calls the host and does
-// nothing else; whoever asked waits for the answer, the deadline, or the end of the conn, whichever is
-// first. In the last two cases the call is abandoned: worker, thread and buffer belong to it until it
+// nothing else; whoever asked waits for an answer, which is the worker's or, when the call overruns or the
+// conn ends, that of the watchdog. Then the call is abandoned: worker, thread and buffer belong to it until it
 // ends, which may be never.
 type conn struct {
 	host    Host
@@ -55,6 +55,9 @@ type conn struct {
 	unwritten   unwritten
 	noWriteBack atomic.Bool   // the host has no means for it
 	syncTurn    chan struct{} // has a token while a sync is under way
+	pieces      int64         // written back at once, guarded by syncTurn; 0: one
+
+	watch watchdog
 
 	progress atomic.Int64 // when a call last ended, or the first of several began, in nanoseconds of base
 	base     time.Time
@@ -62,11 +65,12 @@ type conn struct {
 
 // A job is one call on its way.
 type job struct {
-	fn    func() error
-	state atomic.Uint32
-	err   error         // of fn, when finished
-	done  chan struct{} // gets one token when finished; has room for it
-	timer *time.Timer
+	fn       func() error
+	state    atomic.Uint32
+	err      error         // what the call is answered with
+	done     chan struct{} // gets one token when there is an answer; has room for it
+	deadline int64         // in nanoseconds of base
+	place    int           // among those that the watchdog has an eye on; guarded by its mutex
 }
 
 // States of a job.
@@ -84,19 +88,19 @@ func newConn(h Host, timeout time.Duration, meter *meter) *conn {
 		quit:     make(chan struct{}), closed: make(chan struct{}), base: time.Now(),
 	}
 	c.quick, _ = h.(noWaiter)
+	c.watch.wake = make(chan struct{}, 1)
+	go c.guard()
 	return c
 }
 
-// newJob returns a job whose timer runs. Pooled ones are of this conn: neither timers nor channels may
-// travel between tests with time of their own.
-func (c *conn) newJob(fn func() error, left time.Duration) *job {
+// newJob returns a job. Pooled ones are of this conn: channels may not travel between tests with time of their
+// own.
+func (c *conn) newJob(fn func() error, deadline int64) *job {
 	j, _ := c.free.Get().(*job)
 	if j == nil {
-		j = &job{done: make(chan struct{}, 1), timer: time.NewTimer(left)}
-	} else {
-		j.timer.Reset(left)
+		j = &job{done: make(chan struct{}, 1)}
 	}
-	j.fn, j.err = fn, nil
+	j.fn, j.err, j.deadline = fn, nil, deadline
 	j.state.Store(running)
 	return j
 }
@@ -105,63 +109,46 @@ func (c *conn) newJob(fn func() error, left time.Duration) *job {
 // the timeout has passed since began, and errClosed when the conn ends, and then fn may go on for as
 // long as it likes.
 func (c *conn) call(op string, began time.Time, fn func() error) error {
+	j := c.newJob(fn, int64(began.Sub(c.base)+c.timeout))
+	err := c.start(j)
+	if err == nil {
+		<-j.done
+		if err = j.err; j.state.Load() == finished {
+			c.watch.leave(j)
+			j.fn, j.err = nil, nil
+			c.free.Put(j)
+			return err
+		}
+	}
+	if err == errDeadline {
+		return fmt.Errorf("%s: %w (%v)", op, err, c.timeout)
+	}
+	return fmt.Errorf("%s: %w", op, err)
+}
+
+// start hands a job to a worker, once there is a slot. On an error the job was not started.
+func (c *conn) start(j *job) error {
 	select {
 	case <-c.quit:
-		return fmt.Errorf("%s: %w", op, errClosed)
+		return errClosed
 	default:
 	}
-	j := c.newJob(fn, c.timeout-time.Since(began))
-	if err := c.start(j); err != nil {
-		j.timer.Stop()
-		return c.noAnswer(op, err)
-	}
-	var why error
-	select {
-	case <-j.done:
-		return c.finish(j)
-	case <-j.timer.C:
-		why = errDeadline
-	case <-c.quit:
-		why = errClosed
-	}
-	c.meter.stuck.Add(1)
-	if !j.state.CompareAndSwap(running, abandoned) {
-		c.meter.stuck.Add(-1)
-		<-j.done
-		return c.finish(j)
-	}
-	j.timer.Stop()
-	return c.noAnswer(op, why)
-}
-
-func (c *conn) noAnswer(op string, why error) error {
-	if why == errDeadline {
-		return fmt.Errorf("%s: %w (%v)", op, why, c.timeout)
-	}
-	return fmt.Errorf("%s: %w", op, why)
-}
-
-// finish takes the answer of a job, which is used again.
-func (c *conn) finish(j *job) error {
-	err := j.err
-	j.timer.Stop()
-	j.fn, j.err = nil, nil
-	c.free.Put(j)
-	return err
-}
-
-// start hands a job to a worker, once there is a slot.
-func (c *conn) start(j *job) error {
 	select {
 	case c.slots <- struct{}{}:
 	default:
+		timer := time.NewTimer(time.Duration(j.deadline) - time.Since(c.base))
+		defer timer.Stop()
 		select {
 		case c.slots <- struct{}{}:
-		case <-j.timer.C:
+		case <-timer.C:
 			return errDeadline
 		case <-c.quit:
 			return errClosed
 		}
+	}
+	if !c.watch.enter(j) {
+		<-c.slots
+		return errClosed
 	}
 	c.meter.calls.Add(1)
 	if len(c.slots) == 1 {
@@ -180,11 +167,15 @@ func (c *conn) start(j *job) error {
 	c.workers.Add(-1)
 	select {
 	case c.jobs <- j:
-		return nil
 	case <-c.quit:
 		<-c.slots
+		c.watch.leave(j)
+		if !j.state.CompareAndSwap(running, finished) {
+			c.meter.stuck.Add(-1) // the watchdog took it for one that a worker has
+		}
 		return errClosed
 	}
+	return nil
 }
 
 // work is a worker.
@@ -201,14 +192,16 @@ func (c *conn) work(j *job) {
 
 // do makes one call.
 func (c *conn) do(j *job) {
+	var err error
 	if j.state.Load() == running {
-		if j.err = j.fn(); errors.Is(j.err, fs.ErrClosed) {
-			j.err = errClosed // by close, between the start of the call and its arrival
+		if err = j.fn(); errors.Is(err, fs.ErrClosed) {
+			err = errClosed // by close, between the start of the call and its arrival
 		}
 	}
 	c.progress.Store(int64(time.Since(c.base)))
 	<-c.slots
 	if j.state.CompareAndSwap(running, finished) {
+		j.err = err
 		j.done <- struct{}{}
 	} else {
 		c.meter.stuck.Add(-1)

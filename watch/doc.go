@@ -25,5 +25,5 @@
 // # Locks
 //
 //	Medium.mu   serializes transitions; nothing is called under it
-//	conn.mu     calls under way; nothing is called under it
+//	watchdog.mu calls under way; nothing is called under it
 package watch

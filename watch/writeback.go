@@ -13,6 +13,11 @@ const (
 	piece = 1 << 20
 	// somePieces is how many of them are left to the sync itself.
 	somePieces = 4
+	// quickPiece is how long a piece takes at most on a medium that gets several of them at once, and
+	// maxPieces is how many. What is below 50 MB/s is not among them, and what slows down by the factor
+	// of 14 within the next call still keeps the default deadline.
+	quickPiece = 20 * time.Millisecond
+	maxPieces  = 8
 	// writeBackRounds bounds the attempts to get ahead of those who write meanwhile.
 	writeBackRounds = 8
 )
@@ -60,7 +65,8 @@ func (u *unwritten) take(least int) (list []int64) {
 
 // writeBack has the host write what it has cached, piece by piece, before a sync. A slow medium needs
 // longer for all of it than any call may take, and would never be synced: so the deadline is for each
-// piece, and a medium that goes on writing is not taken for one that hangs.
+// piece, and a medium that goes on writing is not taken for one that hangs. One that writes fast gets several
+// pieces at once. The caller has the turn; see syncing.
 func (c *conn) writeBack() error {
 	w, ok := c.host.(writeBacker)
 	if !ok || c.noWriteBack.Load() {
@@ -71,9 +77,16 @@ func (c *conn) writeBack() error {
 		if list == nil {
 			return nil
 		}
-		for _, i := range list {
-			err := c.call("write back", time.Now(), func() error {
-				return w.WriteBack(i*piece, min(piece, c.host.Size()-i*piece))
+		for len(list) > 0 {
+			n := int64(1)
+			for n < c.pieces && n < int64(len(list)) && list[n] == list[0]+n {
+				n++
+			}
+			first := list[0]
+			list = list[n:]
+			began := time.Now()
+			err := c.call("write back", began, func() error {
+				return w.WriteBack(first*piece, min(n*piece, c.host.Size()-first*piece))
 			})
 			if errors.Is(err, errors.ErrUnsupported) {
 				c.noWriteBack.Store(true)
@@ -81,6 +94,9 @@ func (c *conn) writeBack() error {
 			}
 			if err != nil {
 				return err
+			}
+			if c.pieces = 1; time.Since(began) < time.Duration(n)*quickPiece {
+				c.pieces = min(2*n, maxPieces)
 			}
 		}
 	}
