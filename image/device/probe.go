@@ -37,6 +37,7 @@ type prober struct {
 	noDirect atomic.Bool             // the host refuses such a descriptor, or reads through it
 	closed   atomic.Bool
 	noNoWait atomic.Bool // the host, or the system, cannot say what is cached
+	inMemory atomic.Bool // the host has no device that could make a read of what is cached wait
 }
 
 // init takes down what the file is like.

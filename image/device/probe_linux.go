@@ -102,7 +102,8 @@ var pageSize = int64(os.Getpagesize())
 //
 // RWF_NOWAIT alone does not keep its promise: for pages that are not cached it begins to read ahead,
 // and that waits when the queue of the device under it is full, which is what a dying stick looks
-// like. So only what is cached whole is asked for.
+// like. So only what is cached whole is asked for. A host that lies in memory knows no RWF_NOWAIT; there, what
+// is cached is read without it.
 func (h *Host) ReadNoWait(p []byte, off int64) (done bool, err error) {
 	if h.probe.noNoWait.Load() || len(p) == 0 {
 		return false, nil
@@ -119,7 +120,13 @@ func (h *Host) ReadNoWait(p []byte, off int64) (done bool, err error) {
 		if pages := (off+int64(len(p))-1)/pageSize - off/pageSize + 1; s.Cache < uint64(pages) {
 			return nil
 		}
-		n, err := unix.Preadv2(fd, [][]byte{p}, off, unix.RWF_NOWAIT)
+		n, err := 0, error(nil)
+		if h.probe.inMemory.Load() {
+			n, err = unix.Pread(fd, p, off)
+		} else if n, err = unix.Preadv2(fd, [][]byte{p}, off, unix.RWF_NOWAIT); errors.Is(err, unix.EOPNOTSUPP) && liesInMemory(fd) {
+			h.probe.inMemory.Store(true)
+			return nil
+		}
 		done = err == nil && n == len(p)
 		return err
 	})
@@ -128,6 +135,13 @@ func (h *Host) ReadNoWait(p []byte, off int64) (done bool, err error) {
 		h.probe.noNoWait.Store(true)
 	}
 	return done, nil // the call that waits has the word on errors
+}
+
+// liesInMemory reports whether a file is one of a file system without any device.
+func liesInMemory(fd int) bool {
+	var st unix.Statfs_t
+	err := unix.Fstatfs(fd, &st)
+	return err == nil && (st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC)
 }
 
 // WriteBack writes what the host has cached of a range to the medium, and waits for that. It makes
