@@ -30,8 +30,8 @@
 //
 // # Permissions
 //
-// Normally the kernel checks modes (default_permissions). With options that grant more than its rules
-// do, quiet and allow_utime, it is us who check every request (perm.go), by the caller's ids.
+// Either the kernel checks modes (Options.DefaultPermissions), or it is us who check every request (perm.go),
+// by the caller's ids: that takes fewer requests, and knows what options grant, quiet and allow_utime.
 //
 // # Durability
 //

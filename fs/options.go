@@ -35,7 +35,8 @@ type Options struct {
 	// AllowOther opens the mount to users other than the serving one.
 	AllowOther bool
 	// DefaultPermissions has the kernel check modes. It checks by its own rules, which know
-	// neither Quiet nor AllowUTime; where one of them grants more, we check instead of it.
+	// neither Quiet nor AllowUTime; where one of them grants more, we check instead of it. To check
+	// a directory it asks for its attributes again after each change in it.
 	DefaultPermissions bool
 
 	// FSName is the source that the mount table shows; Subtype makes the type fuse.Subtype, and

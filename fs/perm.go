@@ -37,17 +37,22 @@ func (fs *fileSystem) inGroup(c *fuse.Caller) bool {
 // granted reports whether the mode gives the caller all of the rights, by the rules of
 // generic_permission.
 func (fs *fileSystem) granted(c *fuse.Caller, mode, want uint32) bool {
+	class := mode
 	switch {
-	case c.Uid == 0: // x only where somebody has it
-		return want&mayExec == 0 || mode&modeType == modeDir || mode&0o111 != 0
 	case c.Uid == fs.opt.UID:
-		return mode>>6&want == want
+		class = mode >> 6
 	case mode>>3&want == mode&want: // no matter which
-		return mode&want == want
+	case c.Uid == 0 && mode&want == want: // no matter either, but for a root without capabilities
 	case fs.inGroup(c):
-		return mode>>3&want == want
+		class = mode >> 3
 	}
-	return mode&want == want
+	if class&want == want {
+		return true
+	}
+	if want&mayExec != 0 && mode&modeType != modeDir && mode&0o111 == 0 {
+		return false // x only where somebody has it
+	}
+	return c.Uid == 0 && overridesModes(c.Pid)
 }
 
 // permit answers EACCES unless the caller has the rights on n. Where the kernel checks modes, it has
@@ -55,6 +60,13 @@ func (fs *fileSystem) granted(c *fuse.Caller, mode, want uint32) bool {
 func (fs *fileSystem) permit(c *fuse.Caller, n *node, want uint32) fuse.Status {
 	if !fs.ownChecks && !(fs.opt.SysImmutable && want&mayWrite != 0) {
 		return fuse.OK
+	}
+	// The mode of most directories is the same, whatever they are.
+	if n.IsDir() && !fs.opt.RODir && !fs.opt.SysImmutable && !n.stale.Load() {
+		if fs.granted(c, fs.opt.mode(0, true, false), want) {
+			return fuse.OK
+		}
+		return fuse.EACCES
 	}
 	a, st := fs.attr(n)
 	if !st.Ok() {
@@ -93,9 +105,8 @@ func (fs *fileSystem) Access(_ <-chan struct{}, in *fuse.AccessIn) fuse.Status {
 	return fs.permit(&in.Caller, n, in.Mask)
 }
 
-// groupsOf gives the supplementary groups of a process, which FUSE does not send. None are known of
-// one that is in another pid namespace, or gone.
-func groupsOf(pid uint32) []uint32 {
+// statusOf is the /proc/…/status of a process: nil for one in another pid namespace, or gone.
+func statusOf(pid uint32) []byte {
 	if pid == 0 {
 		return nil
 	}
@@ -103,21 +114,41 @@ func groupsOf(pid uint32) []uint32 {
 	if err != nil {
 		return nil
 	}
-	return parseGroups(status)
+	return status
 }
 
-func parseGroups(status []byte) (groups []uint32) {
+// field is a line of such a file.
+func field(status []byte, name string) (value []byte, ok bool) {
 	for line := range bytes.Lines(status) {
-		list, ok := bytes.CutPrefix(line, []byte("Groups:"))
-		if !ok {
-			continue
+		if value, ok := bytes.CutPrefix(line, []byte(name+":")); ok {
+			return bytes.TrimSpace(value), true
 		}
-		for _, f := range bytes.Fields(list) {
-			if gid, err := strconv.ParseUint(string(f), 10, 32); err == nil {
-				groups = append(groups, uint32(gid))
-			}
+	}
+	return nil, false
+}
+
+// overridesModes reports whether a process of root has CAP_DAC_OVERRIDE, which some containers take away.
+// Of one that cannot be looked at it is taken for granted.
+func overridesModes(pid uint32) bool {
+	const capDACOverride = 1
+	value, ok := field(statusOf(pid), "CapEff")
+	if !ok {
+		return true
+	}
+	caps, err := strconv.ParseUint(string(value), 16, 64)
+	return err != nil || caps&(1<<capDACOverride) != 0
+}
+
+// groupsOf gives the supplementary groups of a process, which FUSE does not send. None are known of
+// one that is in another pid namespace, or gone.
+func groupsOf(pid uint32) []uint32 { return parseGroups(statusOf(pid)) }
+
+func parseGroups(status []byte) (groups []uint32) {
+	list, _ := field(status, "Groups")
+	for _, f := range bytes.Fields(list) {
+		if gid, err := strconv.ParseUint(string(f), 10, 32); err == nil {
+			groups = append(groups, uint32(gid))
 		}
-		break
 	}
 	return groups
 }

@@ -65,7 +65,6 @@ func newConfig(who caller) *config {
 	c.fs.FMask, c.fs.DMask = who.umask, who.umask
 	c.fs.NoSuid, c.fs.NoDev = true, true
 	c.fs.RelAtime = true
-	c.fs.DefaultPermissions = true
 	// A mount by root is for the system, as one of vfat is: uid= and the masks say who may do what.
 	c.fs.AllowOther = who.privileged
 	c.fs.Subtype = "fatvol"
@@ -105,6 +104,10 @@ func (c *config) finish() error {
 	if c.allowUTime != nil {
 		c.fs.AllowUTime = *c.allowUTime & 0o022
 	}
+	// The kernel asks for a directory's attributes anew after each change in it, only to check its mode.
+	// So it is us who check, unless a mask closes directories to somebody: that only the kernel can keep
+	// and cache names all the same.
+	c.fs.DefaultPermissions = c.fs.DefaultPermissions || c.fs.DMask&0o111 != 0
 	if c.timeOffset != nil {
 		c.fat.Clock = fat.NewClock(time.UTC, *c.timeOffset, true)
 	} else {

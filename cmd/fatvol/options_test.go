@@ -79,7 +79,10 @@ var optionCases = []struct {
 	{"sys_immutable", func(c *config) any { return c.fs.SysImmutable }, true},
 	{"rodir", func(c *config) any { return c.fs.RODir }, true},
 	{"allow_other", func(c *config) any { return c.fs.AllowOther }, true},
-	{"default_permissions", func(c *config) any { return c.fs.DefaultPermissions }, true},
+	{"default_permissions,umask=022", func(c *config) any { return c.fs.DefaultPermissions }, true},
+	{"umask=022", func(c *config) any { return c.fs.DefaultPermissions }, false},
+	{"umask=022,dmask=026", func(c *config) any { return c.fs.DefaultPermissions }, false},
+	{"umask=022,dmask=023", func(c *config) any { return c.fs.DefaultPermissions }, true},
 
 	{"utf8", func(c *config) any { return c.fat.Names.IOCharset }, "utf8"},
 	{"utf8=0", func(c *config) any { return c.fat.Names.IOCharset }, "iso8859-1"},
