@@ -3,7 +3,6 @@ package fat
 import (
 	"bytes"
 	"fmt"
-	"slices"
 
 	"fatvol/image/device"
 )
@@ -221,32 +220,40 @@ func (v *Volume) renderNodes(p *plan) {
 // renderDirs adds the writes of all edited slots to the plan.
 func (v *Volume) renderDirs(p *plan) error {
 	type job struct {
-		n    *Node
-		atom int32
-		off  int64
+		n     *Node
+		atom  int32
+		off   int64
+		fresh bool // one of newAtoms
 	}
 	var jobs []job
 	for _, n := range v.epoch.dirs { // first everything that may fail
-		done := make(map[int32]bool)
-		atoms := n.dir.newAtoms()
-		for i := range n.dir.edits {
-			atoms = append(atoms, i/slotsPerAtom)
-		}
-		for _, a := range atoms {
+		first, end := n.dir.newAtoms()
+		done := make(map[int32]bool, len(n.dir.edits)/slotsPerAtom)
+		add := func(a int32) error {
 			if done[a] {
-				continue
+				return nil
 			}
 			done[a] = true
 			off, err := v.slotOffset(n, a*slotsPerAtom)
-			if err != nil {
+			if err == nil {
+				jobs = append(jobs, job{n, a, off, a >= first && a < end})
+			}
+			return err
+		}
+		for a := first; a < end; a++ {
+			if err := add(a); err != nil {
 				return err
 			}
-			jobs = append(jobs, job{n, a, off})
+		}
+		for i := range n.dir.edits {
+			if err := add(i / slotsPerAtom); err != nil {
+				return err
+			}
 		}
 	}
 	for _, j := range jobs {
 		var phases uint
-		if slices.Contains(j.n.dir.newAtoms(), j.atom) {
+		if j.fresh {
 			phases |= 1 << phaseBody
 		}
 		for i := j.atom * slotsPerAtom; i < (j.atom+1)*slotsPerAtom; i++ {
@@ -272,18 +279,15 @@ func (v *Volume) renderDirs(p *plan) error {
 	return nil
 }
 
-// newAtoms lists the atoms over which the open epoch has moved the end of the directory, if those are
-// more than one. Their writes have no order: so that no entry is ever behind the old end, slots to be
-// filled are first marked as deleted.
-func (d *dir) newAtoms() (list []int32) {
+// newAtoms are the atoms [first, end) over which the open epoch has moved the end of the directory, if those
+// are more than one. Their writes have no order: so that no entry is ever behind the old end, slots to be filled
+// are first marked as deleted.
+func (d *dir) newAtoms() (first, end int32) {
 	first, last := d.oldTail/slotsPerAtom, (d.tail-1)/slotsPerAtom
 	if d.tail <= d.oldTail || first == last {
-		return nil
+		return 0, 0
 	}
-	for a := first; a <= last; a++ {
-		list = append(list, a)
-	}
-	return list
+	return first, last + 1
 }
 
 // render returns the bytes of an atom of the directory as they are in phase ph.
