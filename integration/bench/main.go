@@ -26,7 +26,7 @@ type bench struct {
 	fatvol, loopback string // programs
 	work             string // directory of this run
 	memory, disk     string // where stores lie
-	archive          []byte // for untar
+	archive          string // file for untar
 	stores           map[storeKey]string
 	made             int
 }
@@ -160,8 +160,12 @@ func (b *bench) prepare(memory, disk string) (err error) {
 	if b.scale.runs == tinyScale.runs && b.scale.dir == tinyScale.dir {
 		files = tinyScale.dir
 	}
-	b.archive, err = makeArchive(files)
-	return err
+	archive, err := makeArchive(files)
+	if err != nil {
+		return err
+	}
+	b.archive = filepath.Join(b.memory, "archive.tar")
+	return os.WriteFile(b.archive, archive, 0o666)
 }
 
 func (b *bench) cleanUp() {

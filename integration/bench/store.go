@@ -49,7 +49,7 @@ func count(name string, n int) string {
 }
 
 // fill makes the content below dir.
-func (c content) fill(dir string, archive []byte) error {
+func (c content) fill(dir, archive string) error {
 	if c.file > 0 {
 		if err := writeFile(filepath.Join(dir, fileName), c.file); err != nil {
 			return err
@@ -138,10 +138,9 @@ func makeArchive(files int) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-func untar(dir string, archive []byte) error {
-	cmd := exec.Command("tar", "-x", "--no-same-owner", "-C", dir)
-	cmd.Stdin = bytes.NewReader(archive)
-	return runQuiet(cmd)
+// untar unpacks the archive, a file: through a pipe, tar would write what the pipe happens to bring.
+func untar(dir, archive string) error {
+	return runQuiet(exec.Command("tar", "-x", "--no-same-owner", "-f", archive, "-C", dir))
 }
 
 func runQuiet(cmd *exec.Cmd) error {
