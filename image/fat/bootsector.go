@@ -185,3 +185,8 @@ func printable(b []byte) string {
 	}
 	return string(s)
 }
+
+// putBootRoot names the first cluster of FAT32's root directory in a boot sector.
+func putBootRoot(b []byte, c Cluster) {
+	binary.LittleEndian.PutUint32(b[offRootClus:], uint32(c))
+}

@@ -221,3 +221,26 @@ func (ch *chain) cut(n uint32) {
 		ch.turtle = ch.runs[0].start
 	}
 }
+
+// replace takes over that a piece of a complete chain lies in es. The caller holds ch.mu.
+func (ch *chain) replace(p piece, es []extent) {
+	old, end := ch.runs, p.at+p.count
+	ch.runs = nil
+	for _, r := range old {
+		if r.at < p.at {
+			ch.push(chainRun{r.at, extent{r.start, min(r.n, p.at-r.at)}})
+		}
+	}
+	at := p.at
+	for _, e := range es {
+		ch.push(chainRun{at, e})
+		at += e.n
+	}
+	for _, r := range old {
+		if stop := r.at + r.n; stop > end {
+			from := max(r.at, end)
+			ch.push(chainRun{from, extent{r.start + Cluster(from-r.at), stop - from}})
+		}
+	}
+	ch.turtle, ch.lap, ch.pow = ch.runs[0].start, 0, 1
+}

@@ -41,6 +41,7 @@ type Volume struct {
 	// dataSeq counts writes to the device, syncedSeq is what it was when the last Sync that
 	// succeeded began: all those writes are on the medium.
 	dataSeq, syncedSeq atomic.Uint64
+	relocated          atomic.Int64 // bytes that were moved to other clusters
 
 	// meta guards the names and attributes of all nodes and the open epoch. It is held for
 	// computing, never while data is read or written; see doc.go for the order of locks.

@@ -243,10 +243,29 @@ func (c *checker) dotdots() {
 			}
 			ok = ok || names[0].dotdot == want
 		}
-		if !ok && names[0].Chain > 0 {
+		if !ok && names[0].Chain > 0 && c.wasParent(names[0].dotdot) {
+			c.r.add(OldParent, names[0].Path, first, "cluster %d, its parent is %d", names[0].dotdot, names[0].parent.First)
+		} else if !ok && names[0].Chain > 0 {
 			c.r.add(BadDir, names[0].Path, first, "\"..\" is cluster %d, its parent is %d", names[0].dotdot, names[0].parent.First)
 		}
 	}
+}
+
+// wasParent reports whether a cluster is the beginning of a directory that was moved away from there:
+// allocated, of nobody, and with a "." of its own.
+func (c *checker) wasParent(cl uint32) bool {
+	if !c.v.valid(cl) || c.owner[cl] != 0 || c.v.fat[cl] == entryFree || c.v.fat[cl] == entryBad {
+		return false
+	}
+	s := make([]byte, slotSize)
+	if _, err := c.v.r.ReadAt(s, c.v.DataStart+int64(cl-2)*int64(c.v.ClusterSize)); err != nil || string(s[:11]) != ".          " {
+		return false
+	}
+	first := uint32(binary.LittleEndian.Uint16(s[26:]))
+	if c.v.Width == 32 {
+		first |= uint32(binary.LittleEndian.Uint16(s[20:])) << 16
+	}
+	return first == cl
 }
 
 // clusters counts, and reports what is allocated without an owner.
@@ -300,6 +319,15 @@ func (c *checker) copies() error {
 	return nil
 }
 
+// resized are the bytes of the boot sector that change when a volume is resized, or its root moves. Two
+// sectors cannot be written at once, and the backup is the second.
+var resized = map[int]bool{
+	14: true, 15: true, // reserved sectors
+	19: true, 20: true, 32: true, 33: true, 34: true, 35: true, // sectors
+	22: true, 23: true, 36: true, 37: true, 38: true, 39: true, // sectors of a FAT
+	44: true, 45: true, 46: true, 47: true, // root cluster
+}
+
 // boot checks the state byte, the reserved FAT entries and the backup boot sector.
 func (c *checker) boot() error {
 	b := make([]byte, c.v.SectorSize)
@@ -336,8 +364,8 @@ func (c *checker) boot() error {
 	for i := range b {
 		switch {
 		case b[i] == k[i]:
-		case i == c.v.State:
-			c.r.add(StaleBackup, "", 0, "%#x, the boot sector has %#x", k[i], b[i])
+		case i == c.v.State, resized[i]:
+			c.r.add(StaleBackup, "", 0, "%#x at byte %d, the boot sector has %#x", k[i], i, b[i])
 		default:
 			c.r.add(BadBoot, "", 0, "backup differs at byte %d: %#x, the boot sector has %#x", i, k[i], b[i])
 			return nil

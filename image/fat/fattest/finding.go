@@ -35,7 +35,8 @@ const (
 	OrphanSlots Kind = "orphan long-name slots"      // without their short entry
 	LagFAT      Kind = "FAT copy behind the first"   // copies of the FAT differ
 	StaleInfo   Kind = "FSInfo of a dirty volume"    // counts that are wrong while the dirty flag says so
-	StaleBackup Kind = "state byte of the boot copy" // the backup boot sector has another dirty flag
+	StaleBackup Kind = "boot copy behind the first"  // the backup boot sector has another dirty flag, size or root cluster
+	OldParent   Kind = "\"..\" names an old place"    // of a directory that moved: its former first cluster, still allocated
 )
 
 // Findings that are Damage.
@@ -63,6 +64,7 @@ const (
 var classes = map[Kind]Class{
 	Leaked: Harmless, LongChain: Harmless, DoubleName: Harmless, OrphanSlots: Harmless,
 	LagFAT: Harmless, StaleInfo: Harmless, StaleBackup: Harmless,
+	OldParent: Harmless,
 }
 
 // Class of a kind: Damage unless it is one of the known leftovers.
