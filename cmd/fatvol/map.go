@@ -161,7 +161,7 @@ func (m *spaceMap) summary(clusterSize int) string {
 }
 
 // counted is a number of things, in words.
-func counted[N uint32 | int | int64](n N, one, many string) string {
+func counted[N uint32 | uint64 | int | int64](n N, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}

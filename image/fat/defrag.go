@@ -2,7 +2,6 @@ package fat
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
@@ -50,29 +49,36 @@ func (v *Volume) defrag(ctx context.Context, opt DefragOptions, r *DefragReport)
 	}
 	m := v.newMover(ctx, opt.Progress)
 	start := m.told
-	for last := uint64(0); ; {
-		if err = m.joinAll(r, opt.DryRun); err != nil {
-			break
-		}
-		// What was in the way of one may have been another.
-		if r.Left == 0 || opt.DryRun || m.moved == last {
-			break
-		}
-		last = m.moved
-	}
+	err = m.join(r, opt.DryRun)
 	if err == nil && opt.Pack && !opt.DryRun {
-		err = m.pack()
+		// Free space in one piece may be what a file in pieces lacked, and leave another hole.
+		if err = m.pack(); err == nil && r.Left > 0 {
+			if err = m.join(r, false); err == nil {
+				err = m.pack()
+			}
+		}
 	}
 	r.Moved = m.moved
 	if opt.DryRun {
 		return err
 	}
 	r.Bytes = v.relocated.Load() - start
-	if err = errors.Join(err, m.settle()); err != nil {
+	if err = m.giveUp(err); err != nil {
 		return err
 	}
 	r.After, err = v.Survey(ctx)
 	return err
+}
+
+// join puts into one piece what it can, again for as long as that helps: what was in the way of one
+// file may have been another.
+func (m *mover) join(r *DefragReport, dry bool) error {
+	for {
+		before := m.moved
+		if err := m.joinAll(r, dry); err != nil || r.Left == 0 || dry || m.moved == before {
+			return err
+		}
+	}
 }
 
 // joinAll makes one pass over the tree.

@@ -2,7 +2,6 @@ package fat
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
@@ -41,6 +40,16 @@ func (v *Volume) newMover(ctx context.Context, progress func(int64)) *mover {
 func (m *mover) settle() error {
 	m.nodes, m.bytes = 0, 0
 	return m.v.drain()
+}
+
+// giveUp commits what was done before err.
+func (m *mover) giveUp(err error) error {
+	if late := m.settle(); late != nil && err != nil {
+		return fmt.Errorf("%w; %w", err, late)
+	} else if late != nil {
+		return late
+	}
+	return err
 }
 
 // place takes n free clusters: in one piece, or, where scattered, in as few as can be. It takes stock
@@ -223,7 +232,7 @@ func (v *Volume) Evacuate(ctx context.Context, first Cluster, count uint32, prog
 	m := v.newMover(ctx, progress)
 	if err := m.evacuate(extent{first, count}); err != nil {
 		// What was moved so far stays where it is now.
-		return fmt.Errorf("evacuate clusters %d to %d: %w", first, uint32(first)+count-1, errors.Join(err, m.settle()))
+		return fmt.Errorf("evacuate clusters %d to %d: %w", first, uint32(first)+count-1, m.giveUp(err))
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func (m *mover) pack() error {
 func (m *mover) lower(next Cluster, o owned) (Cluster, error) {
 	end := o.start + Cluster(o.n)
 	to, ok, err := m.v.tab.firstRun(next, o.start, o.n)
-	if err == nil && !ok && m.nodes > 0 { // what was moved away has left room
+	if err == nil && (!ok || to > next) && m.nodes > 0 { // what was moved away has left room
 		if err = m.settle(); err == nil {
 			to, ok, err = m.v.tab.firstRun(next, o.start, o.n)
 		}

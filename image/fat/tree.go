@@ -6,8 +6,8 @@ import (
 )
 
 const (
-	// maxDepth bounds how deep directories are walked into: a path cannot be much longer on any system.
-	maxDepth = 2048
+	// maxWalkDepth bounds how deep directories are walked into: a path cannot be much longer on any system.
+	maxWalkDepth = 2048
 	// walkBatch is the number of entries that are read from a directory at a time.
 	walkBatch = 256
 )
@@ -23,8 +23,8 @@ func (v *Volume) walkTree(ctx context.Context, fn func(path string, n *Node) err
 }
 
 func (v *Volume) walkDir(ctx context.Context, path string, dir *Node, depth int, fn func(string, *Node) error) error {
-	if depth >= maxDepth {
-		return v.note(fmt.Errorf("%s: %w: directories are nested deeper than %d", path, ErrCorrupt, maxDepth))
+	if depth >= maxWalkDepth {
+		return v.note(fmt.Errorf("%s: %w: directories are nested deeper than %d", path, ErrCorrupt, maxWalkDepth))
 	}
 	for after := uint64(0); ; {
 		var batch []*Entry

@@ -29,14 +29,14 @@ type Kind string
 
 // Findings that are Harmless.
 const (
-	Leaked      Kind = "leaked clusters"             // allocated, and no chain reaches them
-	LongChain   Kind = "chain longer than the size"  // of a file; also an empty file with a chain
-	DoubleName  Kind = "one file under two names"    // two entries with the same first cluster
-	OrphanSlots Kind = "orphan long-name slots"      // without their short entry
-	LagFAT      Kind = "FAT copy behind the first"   // copies of the FAT differ
-	StaleInfo   Kind = "FSInfo of a dirty volume"    // counts that are wrong while the dirty flag says so
-	StaleBackup Kind = "boot copy behind the first"  // the backup boot sector has another dirty flag, size or root cluster
-	OldParent   Kind = "\"..\" names an old place"    // of a directory that moved: its former first cluster, still allocated
+	Leaked      Kind = "leaked clusters"            // allocated, and no chain reaches them
+	LongChain   Kind = "chain longer than the size" // of a file; also an empty file with a chain
+	DoubleName  Kind = "one file under two names"   // two entries with the same first cluster
+	OrphanSlots Kind = "orphan long-name slots"     // without their short entry
+	LagFAT      Kind = "FAT copy behind the first"  // copies of the FAT differ
+	StaleInfo   Kind = "FSInfo of a dirty volume"   // counts that are wrong while the dirty flag says so
+	StaleBackup Kind = "boot copy behind the first" // the backup boot sector has another dirty flag, size or root cluster
+	OldParent   Kind = "\"..\" names an old place"  // of a directory that moved: its former first cluster, still allocated
 )
 
 // Findings that are Damage.
