@@ -30,7 +30,7 @@ BENCHFLAGS ?=
 HELPERS   := mount.fatvol mount.fuse.fatvol umount.fatvol umount.fuse.fatvol
 PLATFORMS := linux/amd64 linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64 freebsd/amd64
 
-.PHONY: all build demo test deps unit race integration medium bench microbench fuzz lint man install uninstall packages clean
+.PHONY: all build demo test deps vm-deps unit race integration vm medium bench microbench fuzz lint man install uninstall packages clean
 
 all: build
 
@@ -43,7 +43,7 @@ demo:
 deps:
 	@.ci/install-deps
 
-test: deps lint unit race integration
+test: deps vm-deps lint unit race integration vm
 
 # Packages on their own.
 unit:
@@ -53,18 +53,23 @@ unit:
 race:
 	$(GO) test -race -short -timeout 20m $(TESTFLAGS) ./cmd/... ./fs/... ./image/... ./watch/...
 
-# The scenes of a host that hangs or fails at each call: many, slow, and not yet steady on a busy machine.
-HUNG := ^(TestHungHost|TestHungHostComesBack|TestUmountOfHungHost|TestHostErrnos)$$
-
 # The built program on real mounts, with real tools.
 integration: deps
-	$(GO) test -timeout 30m -skip '$(HUNG)' $(TESTFLAGS) ./integration ./integration/bench
+	$(GO) test -timeout 30m $(TESTFLAGS) ./integration ./integration/bench
 
-# The medium taken away for real: hosts that hang, and a stick pulled from a virtual machine.
-medium: deps
-	integration/vm/prepare.sh
-	$(GO) test -timeout 60m -run '$(HUNG)' $(TESTFLAGS) ./integration
+# What the virtual machine is made of.
+vm-deps:
+	@integration/vm/prepare.sh
+
+# The stick with the image pulled from a virtual machine.
+vm: deps vm-deps
 	$(GO) test -timeout 60m $(TESTFLAGS) ./integration/vm
+
+# All of what is about a medium that goes and comes back.
+medium: vm
+	$(GO) test -timeout 30m -run '$(MEDIUM)' $(TESTFLAGS) ./integration
+
+MEDIUM := Host|Gone|Detector|Unmount|Umount|Return|Renamed|Permissions|Replay|Unsaved|Changed|Lazy|Status|Signal|Demo
 
 # fatvol beside other file systems; BENCHFLAGS='-quick' takes some minutes, -help lists the flags.
 bench: deps

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -18,209 +19,251 @@ var hostErrnos = []syscall.Errno{
 	syscall.EREMOTEIO, syscall.ESHUTDOWN, syscall.EBADF, syscall.ETIMEDOUT, syscall.EROFS,
 }
 
-// A worker uses a mount in all the ways that make calls of the host, and measures how long each takes.
-type hangWorker struct {
-	t       *testing.T
-	dir     string
-	prefix  string // of the names that it makes
-	longest time.Duration
-	wrong   []string
+const (
+	hangTimeout = 500 * time.Millisecond // iotimeout where the host hangs
+	failTimeout = 20 * time.Second       // where it does not
+	callLimit   = hangTimeout + time.Second
+	umountLimit = hangTimeout + 2*time.Second
+)
+
+// hangCalls are the calls of the host, counted from the mount, at which it begins to hang, or to fail.
+func hangCalls() (calls []int) {
+	if testing.Short() {
+		return []int{1, 3, 10}
+	}
+	for k := range 50 {
+		calls = append(calls, k+1)
+	}
+	return calls
 }
 
-// use makes one round of calls; each may fail, but with EIO, or EROFS from a host that says so.
-func (w *hangWorker) use(round int) {
+// hangMount is a mount of the image on a host, and what was written there and acknowledged.
+type hangMount struct {
+	t     *testing.T
+	h     *host
+	dir   string
+	pid   int // of the server
+	mu    sync.Mutex
+	acked map[string][]byte
+}
+
+// mountOnHost mounts the image of a host in the background.
+func mountOnHost(t *testing.T, h *host, timeout time.Duration) *hangMount {
+	t.Helper()
+	m := &hangMount{t: t, h: h, dir: newDir(t), acked: map[string][]byte{}}
+	if out, code := runCode(t, binary(t), "mount", "-o", "iotimeout="+timeout.String(), h.img, m.dir); code != 0 {
+		t.Fatalf("mount: %s", out)
+	}
+	m.pid = statusOf(t, m.dir).PID
+	noteMount(m.dir, m.pid)
+	return m
+}
+
+// use makes one round of calls, in all the ways that make calls of the host. Each may fail, but with EIO,
+// or with EROFS where the host says so, and in time. The content is of the name and the version.
+func (m *hangMount) use(name string, version int) {
+	lost := stallsOf(m.pid, m.h.pid)
 	call := func(what string, do func() error) error {
 		began := time.Now()
 		err := do()
-		w.longest = max(w.longest, time.Since(began))
+		if took := time.Since(began); took > callLimit {
+			within(m.t, what, took, callLimit, lost.lap())
+		}
 		if err != nil && !errors.Is(err, syscall.EIO) && !errors.Is(err, syscall.EROFS) {
-			w.wrong = append(w.wrong, fmt.Sprintf("%s: %v", what, err))
+			m.t.Errorf("%s: %v", what, err)
 		}
 		return err
 	}
-	name := filepath.Join(w.dir, fmt.Sprintf("%sfile %d", w.prefix, round))
+	path := filepath.Join(m.dir, name)
+	line := fmt.Sprintf("%s, version %d\n", name, version)
+	content := bytes.Repeat([]byte(line), 300_000/len(line))
+	m.acknowledge(name, nil)
 	var f *os.File
-	if call("create", func() (err error) { f, err = os.Create(name); return err }) != nil {
+	if call("create", func() (err error) { f, err = os.Create(path); return err }) != nil {
 		return
 	}
-	call("write", func() error { _, err := f.Write(make([]byte, 300_000)); return err })
+	if call("write", func() error { _, err := f.Write(content); return err }) == nil {
+		m.acknowledge(name, content)
+	}
 	call("fsync", func() error { return f.Sync() })
 	call("close", func() error { return f.Close() })
-	call("mkdir", func() error {
-		if err := os.Mkdir(name+".d", 0o777); err != nil {
-			return err
-		}
-		return nil
-	})
-	call("readdir", func() error { _, err := os.ReadDir(w.dir); return err })
-	call("read", func() error { _, err := os.ReadFile(name); return err })
-	call("statfs", func() error { var st syscall.Statfs_t; return syscall.Statfs(w.dir, &st) })
+	made := fmt.Sprintf("%s.%d", path, version)
+	if call("mkdir", func() error { return os.Mkdir(made, 0o777) }) == nil {
+		call("rmdir", func() error { return syscall.Rmdir(made) })
+	}
+	call("readdir", func() error { _, err := os.ReadDir(m.dir); return err })
+	call("read", func() error { _, err := os.ReadFile(path); return err })
+	call("statfs", func() error { var st syscall.Statfs_t; return syscall.Statfs(m.dir, &st) })
 }
 
-const (
-	hangTimeout = 500 * time.Millisecond // iotimeout of these tests
-	hangGrace   = time.Second            // what a call may take beyond that
-	umountGrace = 2 * time.Second        // what an unmount may take beyond that
-)
+// acknowledge notes what a file holds; nil where nobody can tell.
+func (m *hangMount) acknowledge(name string, content []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if content == nil {
+		delete(m.acked, name)
+	} else {
+		m.acked[name] = content
+	}
+}
 
-// useUntilGone has several workers use the mount until it is gone.
-func useUntilGone(t *testing.T, dir string) {
-	t.Helper()
-	const workers = 3
+// useUntilGone has several callers use the mount until it is gone. That it returns shows that none of them
+// hangs in the kernel.
+func (m *hangMount) useUntilGone() {
+	m.t.Helper()
 	var wg sync.WaitGroup
-	all := make([]hangWorker, workers)
 	end := time.Now().Add(patience)
-	for i := range all {
-		all[i] = hangWorker{t: t, dir: dir}
+	for _, caller := range []string{"a", "b", "c"} {
 		wg.Go(func() {
-			for round := i; time.Now().Before(end); round += workers {
-				all[i].use(round)
-				if got, err := os.ReadDir(dir); errors.Is(err, syscall.EIO) || len(got) > 200 {
+			for round := 0; time.Now().Before(end); round++ {
+				m.use(fmt.Sprint(caller, round%50), round)
+				if _, err := os.ReadDir(m.dir); errors.Is(err, syscall.EIO) {
 					return
 				}
 			}
 		})
 	}
 	wg.Wait()
-	for _, w := range all {
-		if w.longest > hangTimeout+hangGrace {
-			t.Errorf("a call took %v", w.longest)
-		}
-		for _, line := range w.wrong {
-			t.Error(line)
-		}
-	}
 }
 
-// umountSoon unmounts what hangs, and returns what that says and its exit code.
-func umountSoon(t *testing.T, dir string) (out string, code int) {
-	t.Helper()
+// umount unmounts in time, whatever the host does. What is not on it is kept, and nothing is lost.
+func (m *hangMount) umount() (out string, code int) {
+	m.t.Helper()
+	lost := stallsOf(m.pid, m.h.pid)
 	began := time.Now()
-	out, code = runCode(t, binary(t), "umount", dir)
-	if took := time.Since(began); took > hangTimeout+umountGrace {
-		t.Errorf("umount took %v", took)
+	stop := lost.follow()
+	out, code = runCode(m.t, binary(m.t), "umount", m.dir)
+	within(m.t, "umount", time.Since(began), umountLimit, stop())
+	if code != 0 && (code != 32 || keptIn.FindStringSubmatch(out) == nil) || strings.Contains(out, "LOST") {
+		m.t.Errorf("umount: exit code %d: %s", code, out)
 	}
-	if code != 0 && (code != 32 || keptIn.FindStringSubmatch(out) == nil) {
-		t.Errorf("umount: exit code %d: %s", code, out)
-	}
-	if strings.Contains(out, "LOST") {
-		t.Log(out) // what was made in memory, and needs a block of the medium that was never read
-	}
-	if m := keptIn.FindStringSubmatch(out); m != nil {
-		os.Remove(m[1])
-	}
-	forgetMount(dir)
+	forgetMount(m.dir)
 	return out, code
 }
 
-// mountOnHost mounts the image of a host in the background.
-func mountOnHost(t *testing.T, h *host) (dir string) {
-	t.Helper()
-	dir = newDir(t)
-	if out, code := runCode(t, binary(t), "mount", "-o", "iotimeout="+hangTimeout.String(), h.img, dir); code != 0 {
-		t.Fatalf("mount: %s", out)
-	}
-	noteMount(dir, 0)
-	return dir
+// mustHaveAll mounts the image again, with the host in order, and finds everything that was acknowledged.
+func (m *hangMount) mustHaveAll() {
+	m.t.Helper()
+	dir := mountImage(m.t, m.h.img)
+	m.compare(dir)
+	umount(m.t, dir)
+	fsck(m.t, m.h.backing)
 }
 
-// hangCalls are the calls of the host at which it begins to hang, or to fail: each of the first few, and
-// then some.
-func hangCalls() []int {
-	if testing.Short() {
-		return []int{1, 3, 10}
+// compare looks for what was acknowledged in a later mount.
+func (m *hangMount) compare(dir string) {
+	m.t.Helper()
+	for name, want := range m.acked {
+		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || !bytes.Equal(got, want) {
+			m.t.Errorf("%s: %d bytes read otherwise, %v", name, len(got), err)
+		}
 	}
-	return []int{1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50}
 }
 
-// Whatever call of the host hangs, no call of ours outlives its deadline, and the unmount works.
+// Whatever call of the host hangs, no call of ours outlives its deadline, the unmount works, and the next
+// mount has everything that was acknowledged.
 func TestHungHost(t *testing.T) {
-	for _, k := range hangCalls() {
-		t.Run(fmt.Sprint(k), func(t *testing.T) {
-			t.Parallel()
-			h := newHost(t)
-			dir := mountOnHost(t, h)
-			h.hang(k)
-			useUntilGone(t, dir)
-			if st := statusOf(t, dir); st.State == "present" {
-				t.Errorf("%+v", st)
-			}
-			umountSoon(t, dir)
-			h.heal()
-		})
-	}
+	sideBySide(t, 4, hangCalls(), func(t *testing.T, k int) {
+		h := newHost(t)
+		m := mountOnHost(t, h, hangTimeout)
+		h.hang(k)
+		m.useUntilGone()
+		if st := statusOf(t, m.dir); st.State == "present" {
+			t.Errorf("%+v", st)
+		}
+		m.umount()
+		h.heal()
+		m.mustHaveAll()
+	})
 }
 
 // A host that hangs while nobody uses the mount is noticed, and when it answers again, all goes on.
 func TestHungHostComesBack(t *testing.T) {
 	h := newHost(t)
-	dir := mountOnHost(t, h)
+	m := mountOnHost(t, h, hangTimeout)
 	text := strings.Repeat("words\n", 1000)
-	writeSynced(t, filepath.Join(dir, "file"), text)
-	f, err := os.Open(filepath.Join(dir, "file"))
+	writeSynced(t, filepath.Join(m.dir, "file"), text)
+	f, err := os.Open(filepath.Join(m.dir, "file"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
 	for range 2 {
 		h.hang(1)
-		await(t, dir, "gone", isGone)
+		await(t, m.dir, "gone", isGone)
 		if _, err := f.ReadAt(make([]byte, 10), 0); !errors.Is(err, syscall.EIO) {
 			t.Errorf("read: %v", err)
 		}
 		h.heal()
-		await(t, dir, "back", isPresent)
+		await(t, m.dir, "back", isPresent)
 		got := make([]byte, len(text))
 		if _, err := f.ReadAt(got, 0); err != nil || string(got) != text {
 			t.Errorf("read: %v", err)
 		}
 	}
 	f.Close()
-	if out, code := umountSoon(t, dir); code != 0 {
+	if out, code := m.umount(); code != 0 {
 		t.Error(out)
 	}
 }
 
-// Unmounted while the host hangs and nothing is known of it yet.
+// Unmounted while the host hangs and nothing is known of it yet, and while what came back hangs in the
+// middle of being verified.
 func TestUmountOfHungHost(t *testing.T) {
-	h := newHost(t)
-	dir := mountOnHost(t, h)
-	if err := os.WriteFile(filepath.Join(dir, "file"), []byte("words\n"), 0o666); err != nil {
-		t.Fatal(err)
+	for _, c := range []struct {
+		state string
+		hang  func(m *hangMount)
+	}{
+		{"present", func(m *hangMount) { m.h.hang(1) }},
+		{"gone", func(m *hangMount) {
+			m.h.hang(1)
+			await(t, m.dir, "gone", isGone)
+		}},
+		{"verifying", func(m *hangMount) {
+			m.h.fail(1, syscall.ENODEV)
+			await(t, m.dir, "gone", isGone)
+			m.h.hang(4) // opened and looked at, but not compared
+			await(t, m.dir, "being verified", func(st mediumStatus) bool { return st.State == "verifying" })
+		}},
+	} {
+		t.Run(c.state, func(t *testing.T) {
+			h := newHost(t)
+			m := mountOnHost(t, h, hangTimeout)
+			m.acked["file"] = []byte("words\n")
+			if err := os.WriteFile(filepath.Join(m.dir, "file"), m.acked["file"], 0o666); err != nil {
+				t.Fatal(err)
+			}
+			c.hang(m)
+			if out, code := m.umount(); code != 32 {
+				t.Errorf("exit code %d: %s", code, out)
+			}
+			h.heal()
+			m.mustHaveAll()
+		})
 	}
-	h.hang(1)
-	if out, code := umountSoon(t, dir); code != 32 {
-		t.Errorf("exit code %d: %s", code, out)
-	}
-	h.heal()
 }
 
 // Whatever errno the host answers with, and from whatever call on, no caller sees another than EIO, or
-// EROFS, and the unmount works.
+// EROFS, the unmount works, and the next mount has everything that was acknowledged.
 func TestHostErrnos(t *testing.T) {
-	for _, errno := range hostErrnos {
-		t.Run(errno.Error(), func(t *testing.T) {
-			t.Parallel()
-			h := newHost(t)
-			for _, k := range hangCalls() {
-				dir := mountOnHost(t, h)
-				h.fail(k, errno)
-				worker := hangWorker{t: t, dir: dir, prefix: fmt.Sprintf("%d ", k)}
-				for round := range 4 {
-					worker.use(round)
-				}
-				for _, line := range worker.wrong {
-					t.Errorf("from call %d on: %s", k, line)
-				}
-				if worker.longest > hangTimeout+hangGrace {
-					t.Errorf("from call %d on: a call took %v", k, worker.longest)
-				}
-				umountSoon(t, dir)
-				h.heal()
-				if t.Failed() {
-					return
-				}
+	sideBySide(t, 3, hostErrnos, func(t *testing.T, errno syscall.Errno) {
+		h := newHost(t)
+		m := mountOnHost(t, h, failTimeout)
+		for _, k := range hangCalls() {
+			h.fail(k, errno)
+			for i, name := range []string{"a", "b", "c", "d"} {
+				m.use(name, 4*k+i)
 			}
-		})
-	}
+			m.umount()
+			h.heal()
+			before := m
+			m = mountOnHost(t, h, failTimeout)
+			before.compare(m.dir)
+			if t.Failed() {
+				t.Fatalf("the host failed from call %d on", k)
+			}
+		}
+		m.umount()
+		m.mustHaveAll()
+	})
 }

@@ -29,16 +29,31 @@ const (
 
 // hostFaults is what happens to calls.
 type hostFaults struct {
+	inside   sync.RWMutex // held shared by each call
 	mu       sync.Mutex
-	calls    int
+	calls    int // since the last command
+	data     int // those of them that read, write or sync
 	from     int // the first call that is hit; 0: none
 	errno    syscall.Errno
 	released chan struct{} // what hangs waits for it; nil for an errno
 }
 
-func (h *hostFaults) enter() syscall.Errno {
+// call does a call of the host, or what is to happen instead.
+func (h *hostFaults) call(data bool, do func() error) syscall.Errno {
+	h.inside.RLock()
+	defer h.inside.RUnlock()
+	if errno := h.enter(data); errno != 0 {
+		return errno
+	}
+	return fs.ToErrno(do())
+}
+
+func (h *hostFaults) enter(data bool) syscall.Errno {
 	h.mu.Lock()
 	h.calls++
+	if data {
+		h.data++
+	}
 	hit, errno, released := h.from > 0 && h.calls >= h.from, h.errno, h.released
 	h.mu.Unlock()
 	if !hit {
@@ -51,14 +66,19 @@ func (h *hostFaults) enter() syscall.Errno {
 	return errno
 }
 
-// command is what the test asks for: "hang K", "fail K ERRNO", "heal".
+// command is what the test asks for: "hang K", "fail K ERRNO", "heal". What hung before has ended when it
+// returns.
 func (h *hostFaults) command(line string) error {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	if h.released != nil {
 		close(h.released)
 	}
-	h.calls, h.from, h.errno, h.released = 0, 0, 0, nil
+	h.calls, h.data, h.from, h.errno, h.released = 0, 0, 0, 0, nil
+	h.mu.Unlock()
+	h.inside.Lock()
+	defer h.inside.Unlock()
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	word, rest, _ := strings.Cut(line, " ")
 	var errno int
 	switch word {
@@ -76,6 +96,13 @@ func (h *hostFaults) command(line string) error {
 	return fmt.Errorf("unknown command %q", line)
 }
 
+// count is how many calls have read, written or synced since the last command.
+func (h *hostFaults) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.data
+}
+
 type hostFile struct {
 	fs.Inode
 	f      *os.File
@@ -91,37 +118,39 @@ func (n *hostFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrO
 	return 0
 }
 
+func nothing() error { return nil }
+
 func (n *hostFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	return nil, fuse.FOPEN_DIRECT_IO, n.faults.enter()
+	return nil, fuse.FOPEN_DIRECT_IO, n.faults.call(false, nothing)
 }
 
 func (n *hostFile) Read(ctx context.Context, _ fs.FileHandle, p []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	if errno := n.faults.enter(); errno != 0 {
-		return nil, errno
-	}
-	k, err := n.f.ReadAt(p, off)
-	if err != nil && err != io.EOF {
-		return nil, fs.ToErrno(err)
-	}
-	return fuse.ReadResultData(p[:k]), 0
+	k := 0
+	errno := n.faults.call(true, func() (err error) {
+		if k, err = n.f.ReadAt(p, off); err == io.EOF {
+			err = nil
+		}
+		return err
+	})
+	return fuse.ReadResultData(p[:k]), errno
 }
 
-func (n *hostFile) Write(ctx context.Context, _ fs.FileHandle, p []byte, off int64) (uint32, syscall.Errno) {
-	if errno := n.faults.enter(); errno != 0 {
-		return 0, errno
-	}
-	k, err := n.f.WriteAt(p, off)
-	return uint32(k), fs.ToErrno(err)
+func (n *hostFile) Write(ctx context.Context, _ fs.FileHandle, p []byte, off int64) (k uint32, errno syscall.Errno) {
+	errno = n.faults.call(true, func() error {
+		n, err := n.f.WriteAt(p, off)
+		k = uint32(n)
+		return err
+	})
+	return k, errno
 }
 
 func (n *hostFile) Fsync(ctx context.Context, _ fs.FileHandle, _ uint32) syscall.Errno {
-	if errno := n.faults.enter(); errno != 0 {
-		return errno
-	}
-	return fs.ToErrno(n.f.Sync())
+	return n.faults.call(true, nothing)
 }
 
-func (n *hostFile) Flush(ctx context.Context, _ fs.FileHandle) syscall.Errno { return n.faults.enter() }
+func (n *hostFile) Flush(ctx context.Context, _ fs.FileHandle) syscall.Errno {
+	return n.faults.call(false, nothing)
+}
 
 type hostRoot struct {
 	fs.Inode
@@ -150,6 +179,10 @@ func serveHost() int {
 	}
 	fmt.Println("ok")
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		if in.Text() == "count" {
+			fmt.Println(faults.count())
+			continue
+		}
 		if err := faults.command(in.Text()); err != nil {
 			fmt.Println(err)
 			continue
@@ -165,10 +198,12 @@ func serveHost() int {
 
 // host is such a host, as a test sees it.
 type host struct {
-	t   testing.TB
-	img string
-	in  io.WriteCloser
-	out *bufio.Scanner
+	t       testing.TB
+	img     string
+	backing string // the file behind img
+	pid     int
+	in      io.WriteCloser
+	out     *bufio.Scanner
 }
 
 // newHost starts a host that has a formatted image.
@@ -192,7 +227,7 @@ func newHost(t testing.TB) *host {
 		t.Fatal(err)
 	}
 	noteMount(dir, cmd.Process.Pid)
-	h := &host{t, filepath.Join(dir, hostImage), in, bufio.NewScanner(out)}
+	h := &host{t, filepath.Join(dir, hostImage), backing, cmd.Process.Pid, in, bufio.NewScanner(out)}
 	h.expectOK()
 	t.Cleanup(func() {
 		in.Close()
@@ -231,6 +266,19 @@ func (h *host) hang(k int) { h.t.Helper(); h.command("hang", strconv.Itoa(k)) }
 func (h *host) fail(k int, errno syscall.Errno) {
 	h.t.Helper()
 	h.command("fail", strconv.Itoa(k), strconv.Itoa(int(errno)))
+}
+
+// dataCalls is how many calls have read, written or synced since the last command.
+func (h *host) dataCalls() (n int) {
+	h.t.Helper()
+	fmt.Fprintln(h.in, "count")
+	if !h.out.Scan() {
+		h.t.Fatalf("host: %v", h.out.Err())
+	}
+	if _, err := fmt.Sscan(h.out.Text(), &n); err != nil {
+		h.t.Fatalf("host: %q", h.out.Text())
+	}
+	return n
 }
 
 // heal lets everything go on that hangs, and go well.

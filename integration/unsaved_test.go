@@ -28,7 +28,7 @@ func lose(t testing.TB, opts ...string) *saved {
 	st := fileStage(t, deleted)
 	s.img, s.copy = st.img, filepath.Join(t.TempDir(), "copy.img")
 	s.dir = newDir(t)
-	run(t, binary(t), "mount", "-o", strings.Join(append(opts, "iotimeout=1"), ","), s.img, s.dir)
+	run(t, binary(t), "mount", "-o", strings.Join(append(opts, "replay=apply"), ","), s.img, s.dir)
 	noteMount(s.dir, 0)
 	t.Cleanup(func() { forgetMount(s.dir) })
 	writeSynced(t, filepath.Join(s.dir, "early"), "early words\n")

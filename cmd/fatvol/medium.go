@@ -71,7 +71,7 @@ func (s *served) openImage() (err error) {
 			Leaving:   s.leaving,
 			Never:     s.cfg.medium.never,
 			Changed:   s.mediumChanged,
-			Detectors: detectors(),
+			Detectors: s.cfg.medium.detectors(),
 			Log:       slog.New(loudHandler{s.log.Handler()}),
 		})
 		s.medium.log = replay.New(s.medium.gate, s.cfg.medium.unsynced)

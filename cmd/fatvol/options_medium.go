@@ -14,6 +14,7 @@ type mediumConfig struct {
 	unsynced  int64 // bytes
 	never     bool  // once gone, stay gone
 	replay    replayMode
+	nodetect  string // names of detectors, between colons
 }
 
 // replayMode says what a mount does with unsaved changes of an earlier one.
@@ -42,6 +43,8 @@ var mediumOptions = []option{
 		"How long the file system that holds the image may take to answer one call, in seconds, or with a unit: `500ms`, `1m`. A call that takes longer means that the medium is gone. The default is 30 seconds."},
 	{"unsynced", sizeValue(minUnsynced, func(c *config, n int64) { c.medium.unsynced = n }),
 		"How many bytes may be written and not yet be on the medium. They are kept in memory, and are written again when the medium comes back; a writer that is faster than the medium waits. The default is `64M`, and nothing gets much older than a second."},
+	{"nodetect", detectorsValue(func(c *config, names string) { c.medium.nodetect = names }),
+		"Ways of noticing that the medium goes or comes back that are not to be used: `probe` (a read of the medium each second, which keeps it from sleeping), `uevent`, `mountinfo`, `fsnotify`. Each has blind spots that the others cover, so that it may then take longer. `fatvol status --json` says which are in use."},
 	{"return", enumValue(func(c *config, never bool) { c.medium.never = never },
 		enumWord[bool]{"resume", false}, enumWord[bool]{"never", true}),
 		"What happens when a medium that went comes back. `resume`, the default: if it is the same volume, and nothing else changed it, open files go on. `never`: everything fails until the unmount."},

@@ -159,12 +159,16 @@ func (h *Host) WriteAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// Sync returns once everything written before the call is on stable storage.
+// Sync returns once everything written before the call is on stable storage. A file that was deleted is
+// ErrDeleted, a shorter one ErrShrank: what was written there is not kept, however well it was synced.
 func (h *Host) Sync() error {
 	if !h.writable {
 		return nil
 	}
 	if err := h.control(syncFile); err != nil {
+		return hostError(h.path, "sync", err)
+	}
+	if err := h.probeFile(); err != nil {
 		return hostError(h.path, "sync", err)
 	}
 	return nil

@@ -10,7 +10,7 @@ import (
 )
 
 // workPatience bounds every wait for workers.
-const workPatience = 60 * time.Second
+const workPatience = 4 * time.Minute
 
 // Crew is a set of workers in the guest.
 type Crew struct {

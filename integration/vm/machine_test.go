@@ -20,14 +20,14 @@ import (
 
 const (
 	// lifetime is when a machine is ended whatever it does, unless another test takes it over.
-	lifetime = 9 * time.Minute
+	lifetime = 20 * time.Minute
 	// bootPatience bounds the boot on a machine that has other things to do.
-	bootPatience = time.Minute
+	bootPatience = 2 * time.Minute
 	// bootTries is how often a boot is tried: under emulation on a busy machine, a kernel may miss its
 	// timer's first tick and stop there.
 	bootTries = 3
 	// callSlack is what a call may take beyond the time that was asked of the guest.
-	callSlack = 60 * time.Second
+	callSlack = 2 * time.Minute
 )
 
 // machine is a running QEMU and the agent in its guest.

@@ -12,7 +12,7 @@ import (
 )
 
 // diskPatience bounds the wait for the guest to see a stick.
-const diskPatience = 40 * time.Second
+const diskPatience = 2 * time.Minute
 
 // Instant is an instant on the guest's clock, in nanoseconds, that was taken on this side. The
 // truth is at most Error nanoseconds before or after it.

@@ -3,7 +3,7 @@
 # and the modules that the guest may load are unpacked into cache/ and installed nowhere.
 #
 # Quick and silent when everything is there. A newer kernel is not looked for; `rm -r cache` does
-# that. Without apt it says what is missing, and the tests skip.
+# that. Without apt it says what is missing; the tests then skip, or fail where the variable CI is set.
 set -eu
 cd "$(dirname "$0")"
 

@@ -22,9 +22,10 @@ const (
 const (
 	// statePatience bounds the wait for a state of the medium. A verifier that nothing wakes looks
 	// again after half a minute at the latest.
-	statePatience = 75 * time.Second
-	// ioTimeout is what the scenes give the host for a call.
-	ioTimeout = 5 * time.Second
+	statePatience = 4 * time.Minute
+	// ioTimeout is what the scenes give the host for a call: as long as users do, since a machine that
+	// is emulated beside other things may well stop for some seconds.
+	ioTimeout = 30 * time.Second
 )
 
 // Scene is a stick with an image on it, and fatvol serving the volume in that.
@@ -101,7 +102,7 @@ func (s *Scene) back(stick *Stick) {
 func (s *Scene) unmountHost() {
 	s.t.Helper()
 	// fatvol may be looking at the stick right now; that look fails as soon as the stick does.
-	const look = 5 * time.Second
+	const look = ioTimeout
 	var exit guestapi.Exit
 	s.must(s.call("Until", guestapi.UntilArgs{Command: guestapi.Command{Args: []string{"umount", hostDir}}, Every: 50 * time.Millisecond, Timeout: look}, &exit))
 	if exit.TimedOut {
@@ -175,11 +176,11 @@ func (s *Scene) logSince(at int64) (lines []guestapi.Line) {
 // end unmounts the volume and returns how fatvol ended. It must not take longer than the issue allows.
 func (s *Scene) end() (umount, server guestapi.Exit) {
 	s.t.Helper()
-	umount = s.Exit(guestapi.Command{Args: []string{"fatvol", "umount", volumeDir}, Timeout: time.Minute})
+	umount = s.Exit(guestapi.Command{Args: []string{"fatvol", "umount", volumeDir}, Timeout: 2 * ioTimeout})
 	if took := time.Duration(umount.End - umount.Start); took > ioTimeout+2*time.Second {
 		s.t.Errorf("unmounting took %v, want at most %v", took, ioTimeout+2*time.Second)
 	}
-	state := s.Wait(s.pid, time.Minute)
+	state := s.Wait(s.pid, 2*ioTimeout)
 	if !state.Ended {
 		s.t.Fatalf("fatvol does not end after the unmount\n%s", text(state.Output))
 	}

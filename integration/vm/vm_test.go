@@ -41,14 +41,23 @@ func Start(t testing.TB) *VM {
 	return v
 }
 
+// skip skips a test whose machine cannot be booted here. In CI it must be.
+func skip(t testing.TB, why any) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatalf("not skipped in CI: %v", why)
+	}
+	t.Skip(why)
+}
+
 // bootFor boots a machine, or skips the test where there cannot be one.
 func bootFor(t testing.TB) *machine {
 	t.Helper()
 	if runtime.GOARCH != "amd64" {
-		t.Skip("needs an x86_64 machine: the guest runs this machine's programs")
+		skip(t, "needs an x86_64 machine: the guest runs this machine's programs")
 	}
 	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
-		t.Skip("needs qemu-system-x86_64, which integration/vm/prepare.sh installs")
+		skip(t, "needs qemu-system-x86_64, which integration/vm/prepare.sh installs")
 	}
 	// The path of a Unix socket is limited to some hundred bytes, so it cannot be in t.TempDir.
 	dir, err := os.MkdirTemp(scratch, "machine")
@@ -61,7 +70,7 @@ func bootFor(t testing.TB) *machine {
 		err = buildInitramfs(t, initrd)
 	}
 	if errors.Is(err, errNotPrepared) {
-		t.Skip(err)
+		skip(t, err)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -70,7 +71,11 @@ func loadModules() error {
 		if err != nil {
 			return err
 		}
-		if err := unix.InitModule(module, ""); err != nil && err != unix.EEXIST {
+		parameters := ""
+		if filepath.Base(path) == "usb-storage.ko" {
+			parameters = "delay_use=0" // sticks of this machine need no second to settle
+		}
+		if err := unix.InitModule(module, parameters); err != nil && err != unix.EEXIST {
 			return fmt.Errorf("load %s: %w", path, err)
 		}
 	}
