@@ -156,6 +156,10 @@ func (u *users) mustFail() {
 				}
 			}
 		}
+		// The state itself can be asked for.
+		if got, err := getxattr(u.dir, "user.fatvol.state"); err != nil || got != "gone" && got != "verifying" {
+			u.t.Errorf("user.fatvol.state of the root is %q, %v", got, err)
+		}
 		after := statusOf(u.t, u.dir)
 		if after.HostCalls == before.HostCalls {
 			return
