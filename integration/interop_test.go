@@ -135,7 +135,7 @@ func (c *interopCell) test(t *testing.T) {
 	// With two FATs, mtools and the mount are in another zone than this process.
 	zone, options := "", []string(nil)
 	if c.fats == 2 {
-		zone, options = "TZ=XXX-1:30", []string{"time_offset=90"}
+		zone, options = "TZ=EAST-1:30", []string{"time_offset=90"}
 	}
 	rc := filepath.Join(t.TempDir(), "mtoolsrc")
 	if err := os.WriteFile(rc, []byte("default_codepage=437\n"), 0o644); err != nil {

@@ -19,7 +19,7 @@ import (
 )
 
 // Where FAT or the volume ends. What mount says to images that it does not take is in cmd_test.go,
-// what the options change in options_test.go.
+// what the options change in options_*_test.go.
 
 // fill writes a file until nothing more fits, and returns how many bytes did.
 func fill(t *testing.T, name string) (total int64) {

@@ -134,8 +134,12 @@ func (m *Model) unlink(n *node) {
 	delete(n.parent.kids, Fold(n.name))
 	for _, l := range m.lists {
 		if l.dir == n.parent {
+			// What was read of the directory before may be handed out later.
 			delete(l.must, n)
 			l.may[n.name] = true
+			for _, name := range n.alt {
+				l.may[name] = true
+			}
 		}
 	}
 	n.parent = nil
