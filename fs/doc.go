@@ -16,7 +16,7 @@
 //
 // # What the kernel caches
 //
-// Names and attributes for a day, file contents and listings for as long as it likes: every change of
+// Names and attributes for a day, file contents for as long as it likes; listings never: every change of
 // the volume passes through the kernel, which updates its cache itself. What it cannot know, we tell it:
 // attributes that an ioctl or an extended attribute changed (expireAttr), and names that went by another
 // spelling (coherence.go). ENOENT is never cached. InvalidateAll takes everything back.

@@ -36,9 +36,9 @@ func (fs *fileSystem) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.Open
 		return fs.status(err)
 	}
 	out.Fh = fs.lastHandle.Add(1)
-	// The kernel may keep the listing too: it drops it when it changes the directory itself, and
-	// nobody else does.
-	out.OpenFlags = fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_CACHE_DIR
+	// The kernel does not keep the listing (FOPEN_CACHE_DIR): a stream that reads on may complete a
+	// listing that it began before a change, and the kernel checks that only for who is at the
+	// beginning. Others that are under way would get names that are gone, and miss ones that are there.
 	return fuse.OK
 }
 

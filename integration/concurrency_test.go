@@ -32,6 +32,10 @@ const (
 // one file and append lines to another. Each checks what it can see; in the end, and again after a
 // remount, every file must be there, and whole.
 func TestConcurrency(t *testing.T) {
+	if spec := os.Getenv(workerVariable); spec != "" {
+		work(t, spec)
+		return
+	}
 	needFUSE(t)
 	need(t, "mkfs.fat", "fsck.fat")
 	binary(t)
@@ -48,8 +52,8 @@ func TestConcurrency(t *testing.T) {
 				wg.Add(1)
 				go func() {
 					defer wg.Done()
-					cmd := exec.Command(os.Args[0], "-test.run=^TestConcurrencyWorker$", "-test.timeout=5m")
-					cmd.Env = append(os.Environ(), fmt.Sprintf("FATVOL_TEST_WORKER=%d %d %s", n, i, notes), "FATVOL_TEST_DIR="+dir)
+					cmd := exec.Command(os.Args[0], "-test.run=^TestConcurrency$", "-test.timeout=5m")
+					cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d %s", workerVariable, n, i, notes), "FATVOL_TEST_DIR="+dir)
 					if out, err := cmd.CombinedOutput(); err != nil {
 						t.Errorf("worker %d: %v\n%s", n, err, out)
 					}
@@ -175,12 +179,11 @@ func whole(b []byte) error {
 	return nil
 }
 
-// TestConcurrencyWorker is one of the processes of TestConcurrency.
-func TestConcurrencyWorker(t *testing.T) {
-	spec := os.Getenv("FATVOL_TEST_WORKER")
-	if spec == "" {
-		t.Skip("only as a process of TestConcurrency")
-	}
+// workerVariable says to a process which of the workers of TestConcurrency it is.
+const workerVariable = "FATVOL_TEST_WORKER"
+
+// work is what one of the processes of TestConcurrency does.
+func work(t *testing.T, spec string) {
 	w := &worker{T: t, dir: os.Getenv("FATVOL_TEST_DIR"), files: map[string][]byte{}}
 	var seed uint64
 	var notes string

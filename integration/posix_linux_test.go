@@ -39,10 +39,10 @@ func TestPosix(t *testing.T) {
 	for _, w := range widths {
 		t.Run(w.name, func(t *testing.T) {
 			for _, name := range slices.Sorted(maps.Keys(posixtest.All)) {
+				if notOnFAT[name] != "" {
+					continue
+				}
 				t.Run(name, func(t *testing.T) {
-					if why := notOnFAT[name]; why != "" {
-						t.Skip(why)
-					}
 					img := mkfsFAT(t, w.size, w.args...)
 					dir := mountImage(t, img, posixOptions[name]...)
 					defer func() { // a test that skips itself would pass for nothing

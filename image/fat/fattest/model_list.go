@@ -99,7 +99,7 @@ func (l *listing) check(got Result) error {
 			}
 		}
 		if !l.may[e.Name] {
-			return fmt.Errorf("listing gives %q, which never was there", e.Name)
+			return fmt.Errorf("listing gives %q, which was not there since it began, but %q", e.Name, l.dir.names())
 		}
 	}
 	if !got.End || l.done {
