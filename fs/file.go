@@ -69,7 +69,7 @@ func (fs *fileSystem) writer(in *fuse.WriteIn) (func(p []byte, off int64) (int, 
 		return nil, fuse.Status(syscall.EFBIG)
 	}
 	if in.WriteFlags&fuse.WRITE_CACHE != 0 {
-		n, st := fs.node(in.NodeId)
+		n, st := fs.openNode(in.NodeId)
 		if !st.Ok() {
 			return nil, st
 		}

@@ -82,9 +82,19 @@ func (nt *nodeTable) clear() {
 	}
 }
 
-// node finds the node of a request. One that is not known is a handle from before: ESTALE makes the
-// kernel look the path up again.
+// node finds the node of a request. One that is not known is a handle from before, and one that is stale
+// of what the volume was before something else changed it: ESTALE makes the kernel look the path up again.
 func (fs *fileSystem) node(id uint64) (*node, fuse.Status) {
+	n, st := fs.openNode(id)
+	if st.Ok() && n.Stale() {
+		return nil, fuse.Status(syscall.ESTALE)
+	}
+	return n, st
+}
+
+// openNode is node for requests that come by an open descriptor. No path leads anew to what that was
+// opened on, so the engine's error is the answer.
+func (fs *fileSystem) openNode(id uint64) (*node, fuse.Status) {
 	n, ok := fs.nodes.get(id)
 	if !ok {
 		return nil, fuse.Status(syscall.ESTALE)

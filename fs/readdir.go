@@ -45,7 +45,7 @@ func (fs *fileSystem) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.Open
 func (fs *fileSystem) ReleaseDir(in *fuse.ReleaseIn) { fs.scans.take(in.Fh) }
 
 func (fs *fileSystem) FsyncDir(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	n, st := fs.node(in.NodeId)
+	n, st := fs.openNode(in.NodeId)
 	if !st.Ok() {
 		return st
 	}
@@ -84,7 +84,7 @@ func cookie(off uint64) uint64 { return max(off, offDotDot) - offDotDot }
 
 // ReadDir lists names, with the types and numbers of what is under them.
 func (fs *fileSystem) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
-	n, st := fs.node(in.NodeId)
+	n, st := fs.openNode(in.NodeId)
 	if !st.Ok() {
 		return st
 	}
@@ -106,7 +106,7 @@ var slotLists = sync.Pool{New: func() any { return new([]slot) }}
 
 // ReadDirPlus lists names and, for each, what a lookup of it would have given.
 func (fs *fileSystem) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
-	n, st := fs.node(in.NodeId)
+	n, st := fs.openNode(in.NodeId)
 	if !st.Ok() {
 		return st
 	}

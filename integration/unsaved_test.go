@@ -230,6 +230,11 @@ func TestChangedElsewhereWithoutUnsynced(t *testing.T) {
 	st := fileStage(t, deleted)
 	dir, s := mountStage(t, st)
 	writeSynced(t, filepath.Join(dir, "OLD"), "old\n")
+	known := filepath.Join(dir, "DIR", "KNOWN")
+	if err := os.Mkdir(filepath.Dir(known), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	writeSynced(t, known, "known\n")
 	open, err := os.Open(filepath.Join(dir, "OLD"))
 	if err != nil {
 		t.Fatal(err)
@@ -247,7 +252,17 @@ func TestChangedElsewhereWithoutUnsynced(t *testing.T) {
 	run(t, "mcopy", "-i", copied, other, "::OTHER")
 	put(t, copied, st.img)
 	await(t, dir, "back", isPresent)
-	if names, err := os.ReadDir(dir); err != nil || len(names) != 1 || names[0].Name() != "OTHER" {
+	// What the kernel knew by name is there at once, if it is there.
+	if got, err := os.ReadFile(known); err != nil || string(got) != "known\n" {
+		t.Errorf("KNOWN: %q, %v", got, err)
+	}
+	if names, err := os.ReadDir(filepath.Dir(known)); err != nil || len(names) != 1 {
+		t.Errorf("%v, %v", names, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "OLD")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("OLD: %v", err)
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 2 || names[0].Name() != "DIR" || names[1].Name() != "OTHER" {
 		t.Errorf("%v, %v", names, err)
 	}
 	if got, err := os.ReadFile(filepath.Join(dir, "OTHER")); err != nil || string(got) != "from elsewhere\n" {
@@ -261,7 +276,7 @@ func TestChangedElsewhereWithoutUnsynced(t *testing.T) {
 	}
 	open.Close()
 	umount(t, dir)
-	if out := run(t, "mdir", "-b", "-i", st.img, "::"); out != "::/OTHER\n::/NEW\n" {
+	if out := run(t, "mdir", "-b", "-i", st.img, "::"); out != "::/OTHER\n::/DIR/\n::/NEW\n" {
 		t.Errorf("mdir: %s", out)
 	}
 	if n := logLines(s, "the volume was changed elsewhere"); n != 1 {

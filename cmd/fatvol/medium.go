@@ -25,6 +25,8 @@ type medium struct {
 	open atomic.Bool
 	// refused is what was last at the image's path and was not taken.
 	refused atomic.Pointer[refusal]
+	// startedOver is set while the kernel has not been told that the volume is another.
+	startedOver atomic.Bool
 	// released is closed once the gate has let go of the image; nil before it was told to.
 	released chan struct{}
 }
@@ -167,6 +169,7 @@ func (s *served) startOver(dev device.Device, changed error) error {
 		undo()
 		return fmt.Errorf("%w, and not everything of ours is on it: %w", changed, err)
 	}
+	s.medium.startedOver.Store(true)
 	s.log.Warn("the volume was changed elsewhere: files that were open answer errors, everything else goes on", "image", s.req.image)
 	return nil
 }
@@ -218,8 +221,13 @@ func serialText(n uint32) string { return fmt.Sprintf("%04X-%04X", n>>16, n&0xff
 
 // mediumChanged is told of each state of the medium.
 func (s *served) mediumChanged(st watch.Status) {
-	if server := s.live.Load(); server != nil && st.State == watch.Gone {
-		// The kernel must not go on serving what it remembers.
+	server := s.live.Load()
+	if server == nil {
+		return
+	}
+	// When it is gone, the kernel must not go on serving what it remembers. When it is back as another,
+	// what was under way when it went may have left something since.
+	if st.State == watch.Gone || st.State == watch.Present && s.medium.startedOver.Swap(false) {
 		server.InvalidateAll()
 	}
 }

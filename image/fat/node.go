@@ -51,6 +51,7 @@ type Node struct {
 
 	dataSeq atomic.Uint64 // value of v.dataSeq after the last write of data
 	hot     atomic.Bool   // in v.hot
+	stale   atomic.Bool   // dead is ErrStale
 	win     window        // clusters kept for the next append; used with mu held exclusively
 }
 
@@ -60,6 +61,10 @@ func (n *Node) ID() uint64 { return n.id }
 // Ino is a number for stat's st_ino. It is derived from the place of the directory entry, so that
 // it is mostly the same at the next mount, and does not change while the node is known.
 func (n *Node) Ino() uint64 { return n.ino }
+
+// Stale reports whether the node is from before Volume.Reset. Its name, if there is such a one still,
+// leads to another node.
+func (n *Node) Stale() bool { return n.stale.Load() }
 
 // IsDir reports whether the node is a directory.
 func (n *Node) IsDir() bool { return n.dir != nil }

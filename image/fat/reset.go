@@ -64,6 +64,7 @@ func (v *Volume) Reset(dev device.Device) error {
 // retire makes a node stale. The caller holds v.meta, and nobody else uses the volume.
 func (n *Node) retire() {
 	n.dead = ErrStale
+	n.stale.Store(true)
 	n.slot = -1
 	n.unlinked = true
 	n.forgotten = true // its place in the tables is gone, and there is nothing to drop
