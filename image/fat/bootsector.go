@@ -28,6 +28,7 @@ const (
 	offFATSz16  = 0x16
 	offSecTrk   = 0x18
 	offHeads    = 0x1a
+	offHidden   = 0x1c
 	offTotSec32 = 0x20
 	offFATSz32  = 0x24
 	offExtFlags = 0x28
@@ -101,7 +102,7 @@ func decodeBPB(b []byte) bpb {
 		fsInfo:     le.Uint16(b[offFSInfo:]),
 		bkBoot:     le.Uint16(b[offBkBoot:]),
 		// A near jump (e9) needs no nop behind it; some formatters write eb without the nop as well.
-		jump:    b[offJump] == 0xeb || b[offJump] == 0xe9,
+		jump:    b[offJump] == jumpShort || b[offJump] == jumpNear,
 		sig55AA: b[offSig55AA] == 0x55 && b[offSig55AA+1] == 0xaa,
 		typeFAT: bytes.HasPrefix(b[offExt16+extType:], []byte("FAT")) ||
 			bytes.HasPrefix(b[offExt32+extType:], []byte("FAT")),

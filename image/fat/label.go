@@ -41,8 +41,9 @@ func (n *Names) labelText(raw [11]byte) string {
 	return strings.TrimRight(n.ShowLong(units), " ")
 }
 
-// encodeLabel makes the 11 bytes of a label: upper case, in the volume's code page.
-func (n *Names) encodeLabel(label string) ([11]byte, error) {
+// EncodeLabel makes the 11 bytes of a label: upper case, in the volume's code page; "NO NAME" for an
+// empty one. ErrName and ErrNameTooLong for what the bytes cannot hold.
+func (n *Names) EncodeLabel(label string) ([11]byte, error) {
 	raw := [11]byte([]byte(noName))
 	if label == "" {
 		return raw, nil
@@ -83,7 +84,7 @@ func (v *Volume) SetLabel(label string) error {
 		return fmt.Errorf("set label: %w", err)
 	}
 	defer v.leave()
-	raw, err := v.names.encodeLabel(label)
+	raw, err := v.names.EncodeLabel(label)
 	if err != nil {
 		return fmt.Errorf("set label: %w", err)
 	}
