@@ -22,6 +22,7 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 # Of packages: it begins with a digit, and a commit without a tag is older than any release.
 PACKAGE_VERSION ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/^v//' | grep . || \
 	git log -1 --date=format:%Y%m%d --format=0~%cd.%h 2>/dev/null || echo 0)
+PACKAGEDIR ?= bin
 NFPM      ?= github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 FUZZTIME  ?= 20s
 TESTFLAGS ?=
@@ -129,13 +130,13 @@ uninstall:
 		$(DESTDIR)$(USERUNITDIR)/fatvol-automount.service $(DESTDIR)$(APPDIR)/fatvol-open.desktop $(DESTDIR)$(APPDIR)/fatvol-eject.desktop
 	for h in $(HELPERS); do rm -f $(DESTDIR)$(HELPERDIR)/$$h $(DESTDIR)$(MANDIR)/man8/$$h.8; done
 
-# A .deb and an .rpm for this machine's architecture, in bin/.
+# A .deb and an .rpm for this machine's architecture, in PACKAGEDIR.
 packages:
-	rm -rf bin/root
-	$(MAKE) --no-print-directory install DESTDIR=bin/root PREFIX=/usr HELPERDIR=/usr/sbin
+	rm -rf $(PACKAGEDIR)/root
+	$(MAKE) --no-print-directory install DESTDIR=$(PACKAGEDIR)/root PREFIX=/usr HELPERDIR=/usr/sbin
 	for format in deb rpm; do \
-		ROOT=bin/root ARCH=$$($(GO) env GOARCH) VERSION=$(PACKAGE_VERSION) GOFLAGS=-mod=mod \
-		$(GO) run $(NFPM) package -f cmd/fatvol/packaging/nfpm.yaml -p $$format -t bin/ || exit 1; \
+		ROOT=$(PACKAGEDIR)/root ARCH=$$($(GO) env GOARCH) VERSION=$(PACKAGE_VERSION) GOFLAGS=-mod=mod \
+		$(GO) run $(NFPM) package -f cmd/fatvol/packaging/nfpm.yaml -p $$format -t $(PACKAGEDIR)/ || exit 1; \
 	done
 
 clean:
