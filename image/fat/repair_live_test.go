@@ -185,7 +185,7 @@ func (d *dirtyTarget) Mount() error {
 
 // TestRepairFaults fails each operation of a repair. It is tried again, and at no time does damage.
 func TestRepairFaults(t *testing.T) {
-	for _, l := range repairLayouts[:2] {
+	for _, l := range repairLayouts {
 		base := withLeftovers(t, l)
 		for k := int64(1); ; k++ {
 			m := base.Clone()

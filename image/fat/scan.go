@@ -79,7 +79,9 @@ func (s *scan) root() error {
 	if s.v.geo.Width == FAT32 {
 		s.heads.add(Cluster(root))
 		s.dirs.add(Cluster(root)) // an entry that leads here is a second name of the root
-		s.chainOfDir(place{0, -1}, Cluster(root))
+		if err := s.chainOfDir(place{0, -1}, Cluster(root)); err != nil {
+			return err
+		}
 	}
 	return s.read(0)
 }
