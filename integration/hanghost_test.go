@@ -36,6 +36,8 @@ type hostFaults struct {
 	from     int // the first call that is hit; 0: none
 	errno    syscall.Errno
 	released chan struct{} // what hangs waits for it; nil for an errno
+
+	pace pace
 }
 
 // call does a call of the host, or what is to happen instead.
@@ -127,6 +129,7 @@ func (n *hostFile) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint3
 func (n *hostFile) Read(ctx context.Context, _ fs.FileHandle, p []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	k := 0
 	errno := n.faults.call(true, func() (err error) {
+		n.faults.pace.read()
 		if k, err = n.f.ReadAt(p, off); err == io.EOF {
 			err = nil
 		}
@@ -137,6 +140,7 @@ func (n *hostFile) Read(ctx context.Context, _ fs.FileHandle, p []byte, off int6
 
 func (n *hostFile) Write(ctx context.Context, _ fs.FileHandle, p []byte, off int64) (k uint32, errno syscall.Errno) {
 	errno = n.faults.call(true, func() error {
+		n.faults.pace.write(int64(len(p)))
 		n, err := n.f.WriteAt(p, off)
 		k = uint32(n)
 		return err
@@ -145,7 +149,7 @@ func (n *hostFile) Write(ctx context.Context, _ fs.FileHandle, p []byte, off int
 }
 
 func (n *hostFile) Fsync(ctx context.Context, _ fs.FileHandle, _ uint32) syscall.Errno {
-	return n.faults.call(true, nothing)
+	return n.faults.call(true, n.faults.pace.sync)
 }
 
 func (n *hostFile) Flush(ctx context.Context, _ fs.FileHandle) syscall.Errno {
@@ -179,6 +183,10 @@ func serveHost() int {
 	}
 	fmt.Println("ok")
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		if answer, known := faults.pace.command(in.Text()); known {
+			fmt.Println(answer)
+			continue
+		}
 		if in.Text() == "count" {
 			fmt.Println(faults.count())
 			continue
@@ -207,11 +215,14 @@ type host struct {
 }
 
 // newHost starts a host that has a formatted image.
-func newHost(t testing.TB) *host {
+func newHost(t testing.TB) *host { return newHostOf(t, 16<<20) }
+
+// newHostOf is newHost with an image of so many bytes.
+func newHostOf(t testing.TB, size int64) *host {
 	t.Helper()
 	needRoot(t) // other users' mounts cannot be seen by the root that tests run as in CI, and the like
 	needFUSE(t)
-	backing, dir := mkfsFAT(t, 16<<20), newDir(t)
+	backing, dir := mkfsFAT(t, size), newDir(t)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), hostVariable+"="+backing+string(filepath.ListSeparator)+dir)
 	cmd.Stderr = os.Stderr

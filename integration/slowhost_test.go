@@ -1,0 +1,111 @@
+package integration
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// A slow medium under the FUSE host of hanghost_test.go: it does one thing at a time, in the order in which it is
+// asked, and needs 20 ms and 10 MB/s for each write.
+const (
+	slowCall  = 20 * time.Millisecond
+	slowSpeed = 10_000_000 // bytes a second
+)
+
+// pace is how fast a host is.
+type pace struct {
+	device sync.Mutex // the medium does one thing at a time
+
+	mu      sync.Mutex
+	through bool // each write waits for the medium
+	cached  bool // writes stay in a cache until a sync
+	calls   int  // of the medium, finished
+	dirty   int64
+	most    int64 // that dirty has been
+}
+
+// command: "slow through" and "slow cached" make it slow, "medium" tells of it, and begins to measure anew.
+func (p *pace) command(line string) (answer string, known bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch line {
+	case "slow through":
+		p.through = true
+	case "slow cached":
+		p.cached = true
+	case "medium":
+		answer = fmt.Sprintf("%d %d", p.calls, p.most)
+		p.most = p.dirty
+		return answer, true
+	default:
+		return "", false
+	}
+	return "ok", true
+}
+
+// use has the medium do something.
+func (p *pace) use(d time.Duration) {
+	p.device.Lock()
+	time.Sleep(d)
+	p.device.Unlock()
+	p.mu.Lock()
+	p.calls++
+	p.mu.Unlock()
+}
+
+func (p *pace) is() (through, cached bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.through, p.cached
+}
+
+func writeTime(n int64) time.Duration { return slowCall + time.Duration(n)*time.Second/slowSpeed }
+
+func (p *pace) read() {
+	if through, _ := p.is(); through {
+		p.use(time.Millisecond)
+	}
+}
+
+func (p *pace) write(n int64) {
+	switch through, cached := p.is(); {
+	case through:
+		p.use(writeTime(n))
+	case cached:
+		p.mu.Lock()
+		p.dirty += n
+		p.most = max(p.most, p.dirty)
+		p.mu.Unlock()
+	}
+}
+
+func (p *pace) sync() error {
+	if _, cached := p.is(); !cached {
+		return nil
+	}
+	p.mu.Lock()
+	n := p.dirty
+	p.mu.Unlock()
+	p.use(writeTime(n))
+	p.mu.Lock()
+	p.dirty -= n
+	p.mu.Unlock()
+	return nil
+}
+
+// medium says how many calls the medium has finished in all, and how many bytes were at most in the host's cache
+// at once since it was last asked.
+func (h *host) medium() (calls int, most int64) {
+	h.t.Helper()
+	if _, err := fmt.Fprintln(h.in, "medium"); err != nil {
+		h.t.Fatal(err)
+	}
+	if !h.out.Scan() {
+		h.t.Fatalf("host: %v", h.out.Err())
+	}
+	if _, err := fmt.Sscan(h.out.Text(), &calls, &most); err != nil {
+		h.t.Fatalf("host: %q: %v", h.out.Text(), err)
+	}
+	return calls, most
+}
