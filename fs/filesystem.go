@@ -36,6 +36,7 @@ type fileSystem struct {
 	handles    table[*handle]
 	scans      table[*scan]
 	lastHandle atomic.Uint64
+	pruning    atomic.Bool
 
 	// closing is held shared while a handle is being closed, so that madeRoom can wait for the end.
 	closing sync.RWMutex
@@ -55,7 +56,7 @@ func newFileSystem(vol *fat.Volume, opt Options) *fileSystem {
 		ownChecks:  !opt.kernelChecks(),
 		serverUID:  uint32(os.Geteuid()),
 		generation: uint64(time.Now().Unix()),
-		nodes:      nodeTable{keep: opt.NFS == "nostale_ro"},
+		nodes:      nodeTable{keep: opt.NFS == "nostale_ro", max: maxNodes},
 	}
 	fs.distrust = fs.ownChecks && opt.AllowOther && opt.DMask&0o111 != 0
 	fs.nodes.t.put(fuse.FUSE_ROOT_ID, &node{Node: vol.Root()})

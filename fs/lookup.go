@@ -56,6 +56,7 @@ func (fs *fileSystem) entry(dir *node, n *fat.Node, exact bool, out *fuse.EntryO
 		return fs.status(err)
 	}
 	kn := fs.nodes.remember(n)
+	fs.pruneWhenMany()
 	if !exact && dir != nil {
 		fs.noteRespelled(dir, kn)
 	}

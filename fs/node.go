@@ -26,9 +26,12 @@ type node struct {
 
 // A nodeTable holds the nodes that the kernel knows. The root is always in it.
 type nodeTable struct {
-	t    table[*node]
-	pins atomic.Int64 // how many nodes have one
-	keep bool         // forget nothing: file handles of nfs=nostale_ro outlive the kernel's inodes
+	t     table[*node]
+	count atomic.Int64 // of nodes in it, but for the root
+	max   int64        // of nodes that the kernel may know before it is asked to forget some; see prune.go
+	fresh atomic.Int64 // nodes that came since it was asked last
+	pins  atomic.Int64 // how many nodes have one
+	keep  bool         // forget nothing: file handles of nfs=nostale_ro outlive the kernel's inodes
 }
 
 func (nt *nodeTable) get(id uint64) (*node, bool) { return nt.t.get(id) }
@@ -41,6 +44,8 @@ func (nt *nodeTable) remember(n *fat.Node) *node {
 		kn = old
 		if !ok {
 			kn = &node{Node: n}
+			nt.count.Add(1)
+			nt.fresh.Add(1)
 		}
 		kn.lookups++
 		return kn, true
@@ -66,6 +71,7 @@ func (nt *nodeTable) forget(id, count uint64) (pin *fat.Handle) {
 			return kn, true
 		}
 		pin = nt.takePin(kn)
+		nt.count.Add(-1)
 		return kn, false
 	})
 	if gone != nil && count > 0 {

@@ -153,6 +153,7 @@ func (fs *fileSystem) plus(dir *node, s *slot) {
 		return
 	}
 	fs.fillEntry(fs.nodes.remember(n), s.e.Name == shownName(&s.e), s.out)
+	fs.pruneWhenMany()
 }
 
 // A scan is where the VFAT_IOCTL_READDIR ioctls are in an open directory.

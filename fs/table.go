@@ -69,6 +69,17 @@ func (t *table[T]) all() (vs []T) {
 	return vs
 }
 
+// ids returns the numbers of what is in the table. What comes and goes meanwhile may be missed.
+func (t *table[T]) ids() (ids []uint64) {
+	for i := range t.shards {
+		s := &t.shards[i]
+		s.mu.RLock()
+		ids = slices.AppendSeq(ids, maps.Keys(s.m))
+		s.mu.RUnlock()
+	}
+	return ids
+}
+
 // drain empties the table and returns what was in it.
 func (t *table[T]) drain() (vs []T) {
 	for i := range t.shards {
