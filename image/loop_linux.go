@@ -18,13 +18,13 @@ func loopDevice(h *device.Host) string {
 	if err != nil {
 		return ""
 	}
-	dirs, _ := filepath.Glob("/sys/block/loop*/loop")
+	dirs, _ := filepath.Glob("/sys/block/loop*")
 	for _, dir := range dirs {
-		name := filepath.Base(filepath.Dir(dir))
+		name := filepath.Base(dir)
 		if !h.Writable() && sysString(filepath.Join("/sys/block", name, "ro")) == "1" {
 			continue
 		}
-		backing, err := os.ReadFile(filepath.Join(dir, "backing_file"))
+		backing, err := os.ReadFile(filepath.Join(dir, "loop", "backing_file"))
 		if err != nil {
 			continue // not set up
 		}
