@@ -157,7 +157,7 @@ func (v *Volume) readDirData(ch *chain) ([]byte, error) {
 func (d *dir) parse(v *Volume, root bool) {
 	n := d.slots()
 	d.tail, d.live, d.label, d.garbage = n, 0, -1, false
-	d.index, d.more = make(map[uint64]int32), nil
+	d.index, d.more = make(map[uint64]int32, keysPerEntry*d.entries()), nil
 	d.holes = nil
 	d.edits = make(map[int32][]edit)
 	d.forgetRemoved()
@@ -213,6 +213,19 @@ func (d *dir) parse(v *Volume, root bool) {
 			break
 		}
 	}
+}
+
+// keysPerEntry is how many keys most entries have: one of each name.
+const keysPerEntry = 2
+
+// entries counts the short entries up to the end mark, so that the index is made as large as it gets.
+func (d *dir) entries() (n int) {
+	for at := 0; at < len(d.data) && d.data[at] != slotEnd; at += slotSize {
+		if s := d.data[at : at+slotSize]; s[0] != slotDeleted && !slotIsLong(s) {
+			n++
+		}
+	}
+	return n
 }
 
 func (d *dir) addHole(at, n int32) {
