@@ -48,7 +48,7 @@ func (c *Crew) awaitSuccess(after int64) {
 // TestOtherStick: another stick, with another volume at the same path, is not taken for the first one,
 // nor written to; and when that comes, everything goes on.
 func TestOtherStick(t *testing.T) {
-	s := newScene(scene(t), "vfat")
+	s := newScene(shared(t), "vfat")
 	crew := s.startSmallCrew()
 	p := s.pull()
 	crew.awaitFailures(p.After.At)
@@ -83,7 +83,7 @@ func (s *Scene) finish(crew *Crew) {
 // TestSameStickElsewhere: the same stick comes back in another port, in the middle of its file system
 // there is another file now, and the image has not changed.
 func TestSameStickElsewhere(t *testing.T) {
-	s := newScene(scene(t), "ext4")
+	s := newScene(shared(t), "ext4")
 	crew := s.startSmallCrew()
 	p := s.pull()
 	crew.awaitFailures(p.After.At)
@@ -98,7 +98,7 @@ func TestSameStickElsewhere(t *testing.T) {
 // TestChangedElsewhere: when the volume was changed elsewhere and nothing of ours was missing on it,
 // the mount goes on with what is there now; what was open before is dead for good.
 func TestChangedElsewhere(t *testing.T) {
-	s := newScene(scene(t), "vfat")
+	s := newScene(shared(t), "vfat")
 	works := []guestapi.Work{
 		{Kind: guestapi.Reader, File: 1, Dir: volumeDir + "/reader", Slots: 16, Block: 4096, Uncached: true, Pause: 2 * time.Millisecond},
 	}
@@ -160,7 +160,7 @@ func (s *Scene) awaitSynced() {
 // is written to it; at the unmount what is missing goes to a replay file, from which it can be
 // extracted, and which no mount applies to the changed volume.
 func TestConflict(t *testing.T) {
-	s := newScene(scene(t), "vfat")
+	s := newScene(shared(t), "vfat")
 	works := smallCrew(volumeDir)[1:2] // the writer without fsync
 	s.Prepare(works)
 	s.Shell("echo ours > " + volumeDir + "/changed; sync")
@@ -228,7 +228,7 @@ func (s *Scene) replayFiles() []string {
 
 // TestTruncated: an image that comes back shorter is refused, and the whole one is taken.
 func TestTruncated(t *testing.T) {
-	s := newScene(scene(t), "ext4")
+	s := newScene(shared(t), "ext4")
 	crew := s.startSmallCrew()
 	p := s.pull()
 	crew.awaitFailures(p.After.At)
@@ -251,7 +251,7 @@ func TestTruncated(t *testing.T) {
 // TestUnmountWhileGone: everything that was acknowledged goes to a replay file, and the next mount
 // writes it.
 func TestUnmountWhileGone(t *testing.T) {
-	v := scene(t)
+	v := shared(t)
 	for _, fsType := range []string{"ext4", "vfat"} {
 		t.Run(fsType, func(t *testing.T) {
 			s := newScene(v.in(t), fsType)
@@ -286,7 +286,7 @@ func TestUnmountWhileGone(t *testing.T) {
 
 // TestReturnNever: with return=never, the mount stays as it is when the stick went.
 func TestReturnNever(t *testing.T) {
-	s := newScene(scene(t), "vfat", "return=never")
+	s := newScene(shared(t), "vfat", "return=never")
 	crew := s.startSmallCrew()
 	p := s.pull()
 	crew.awaitFailures(p.After.At)
@@ -305,7 +305,7 @@ func TestReturnNever(t *testing.T) {
 // TestReturnReadOnly: a stick whose switch is on now cannot be written to; when it is off again,
 // everything goes on.
 func TestReturnReadOnly(t *testing.T) {
-	s := newScene(scene(t), "vfat")
+	s := newScene(shared(t), "vfat")
 	crew := s.startSmallCrew()
 	p := s.pull()
 	crew.awaitFailures(p.After.At)
@@ -331,7 +331,7 @@ func TestReturnReadOnly(t *testing.T) {
 
 // TestPullDuringReplay: the stick is pulled again while what was lost is being written to it.
 func TestPullDuringReplay(t *testing.T) {
-	v := scene(t)
+	v := shared(t)
 	for _, fsType := range []string{"ext4", "vfat"} {
 		t.Run(fsType, func(t *testing.T) {
 			stick := NewStick(t, fsType, sceneImage(t), 512)
@@ -384,7 +384,7 @@ func TestQuickCycles(t *testing.T) {
 	if testing.Short() {
 		cycles = 10
 	}
-	s := newScene(scene(t), "ext4")
+	s := newScene(shared(t), "ext4")
 	crew := s.startSmallCrew()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -392,7 +392,8 @@ func TestQuickCycles(t *testing.T) {
 	nap := func(most time.Duration) { time.Sleep(time.Duration(random.Int64N(int64(most)))) }
 	for range cycles {
 		nap(300 * time.Millisecond)
-		s.pull()
+		_, _, err := s.detach(s.stick)
+		s.must(err)
 		nap(100 * time.Millisecond)
 		// A desktop does not wait for those who still look at the dead file system.
 		s.must(s.call("Detach", hostDir, &guestapi.None{}))

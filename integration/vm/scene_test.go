@@ -236,18 +236,3 @@ func (s *Scene) noBlocked() {
 		s.t.Errorf("thread %d of %d (%s) hangs in the kernel:\n%s", task.TID, task.PID, task.Name, task.Stack)
 	}
 }
-
-// notYet are the scenes that wait for a part of fatvol which is not there yet.
-var notYet = map[string]string{
-	"TestQuickCycles":      "fifty cycles take ten minutes on a busy machine; ten have passed",
-	"TestChangedElsewhere": "paths that the kernel knew before the change answer EIO until it forgets them",
-}
-
-// scene returns the machine for a test, unless the test waits for something.
-func scene(t *testing.T) *VM {
-	t.Helper()
-	if why, waits := notYet[t.Name()]; waits {
-		t.Skipf("not yet: %s", why)
-	}
-	return shared(t)
-}
