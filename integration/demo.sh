@@ -78,8 +78,12 @@ make_stick() {
 	loop=
 }
 
-# What has reached the stick by now is what comes back with it.
+# What has reached the stick by now is what comes back with it. It goes in one instant for fatvol, which is
+# stopped for the moment that it takes here.
 pull() {
+	local server
+	server=$(state pid)
+	kill -STOP "$server"
 	if [ -n "$loop" ]; then
 		cp --sparse=always "$work/flash" "$work/flash.pulled"
 		truncate -s 0 "$work/flash"
@@ -88,6 +92,7 @@ pull() {
 		cp --sparse=always "$stick/card.img" "$work/card.pulled"
 		rm "$stick/card.img"
 	fi
+	kill -CONT "$server"
 }
 
 plug_in() {
@@ -146,13 +151,13 @@ say "4. A program has a file open and goes on writing to it"
 	done
 ) 2>/dev/null &
 writer=$!
-until_ 5 grep -qs "line 60" acknowledged.txt
+until_ 60 grep -qs "line 30" acknowledged.txt
 do_ tail -n 1 mnt/diary.txt
 
 say "5. The stick is pulled out, while the file is open and its last lines are not on the stick yet"
 pull
 echo "*** pulled ***"
-until_ 5 is gone
+until_ 60 is gone
 before=$(wc -l <acknowledged.txt)
 echo "The program has written $before lines so far."
 
@@ -163,9 +168,9 @@ do_ fatvol status mnt
 
 say "7. The stick is plugged in again. No remount: the program that had the file open just goes on"
 plug_in
-until_ 15 is present
-more() { [ "$(wc -l <acknowledged.txt)" -gt $((before + 20)) ]; }
-until_ 5 more
+until_ 60 is present
+more() { [ "$(wc -l <acknowledged.txt)" -gt $((before + 10)) ]; }
+until_ 60 more
 do_ fatvol status mnt
 touch finish
 wait "$writer"
@@ -186,7 +191,7 @@ do_ fatvol mount stick/card.img mnt
 show "echo 'the last words' > mnt/words.txt"
 echo 'the last words' >mnt/words.txt
 pull
-until_ 5 is gone
+until_ 60 is gone
 do_ fatvol umount mnt || true
 plug_in
 do_ fatvol mount stick/card.img mnt

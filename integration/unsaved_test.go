@@ -351,3 +351,28 @@ func TestStatusWatch(t *testing.T) {
 		t.Errorf("status --watch at the end of the mount: %v", err)
 	}
 }
+
+// Another volume in the place of the one that the changes are for is not written to, and can be mounted; the
+// changes can still be had.
+func TestReplayFileOfAnotherVolume(t *testing.T) {
+	needFUSE(t)
+	s := lose(t)
+	path := s.umountKept(t)
+	put(t, mkfsFAT(t, 40<<20, "-F", "32", "-s", "1", "-i", "12345678"), s.img)
+	before, err := os.ReadFile(s.img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, code := runCode(t, binary(t), "replay", "apply", path); code != 32 || !strings.Contains(out, "another volume: serial number 1234-5678") || strings.Count(out, "\n") != 1 {
+		t.Errorf("apply: exit code %d: %s", code, out)
+	}
+	if now, err := os.ReadFile(s.img); err != nil || !bytes.Equal(now, before) {
+		t.Errorf("the other volume was written to: %v", err)
+	}
+	umount(t, mountImage(t, s.img))
+	to := filepath.Join(t.TempDir(), "out")
+	run(t, binary(t), "replay", "extract", path, to)
+	if got, err := os.ReadFile(filepath.Join(to, "late")); err != nil || !bytes.Equal(got, s.text) {
+		t.Errorf("extracted: %d bytes, %v", len(got), err)
+	}
+}

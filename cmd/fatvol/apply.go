@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"fatvol/image/device"
+	"fatvol/image/fat"
 	"fatvol/image/replay"
 )
 
@@ -102,8 +103,28 @@ func isMediumError(err error) bool {
 
 // applyTo verifies an image and writes what a replay file holds for it.
 func applyTo(dev device.Device, saved *replay.Saved) error {
-	if err := saved.Verify(dev); err != nil {
+	err := saved.Verify(dev)
+	if errors.Is(err, replay.ErrChanged) {
+		err = otherThan(saved, dev, err)
+	}
+	if err != nil {
 		return err
 	}
 	return saved.Apply(dev)
+}
+
+// otherThan tells a volume that was changed, which err says, from another one in its place.
+func otherThan(saved *replay.Saved, dev device.Device, err error) error {
+	volume, serr := device.NewSection(dev, saved.Offset, dev.Size()-saved.Offset)
+	if serr != nil {
+		return fmt.Errorf("%w: it would begin at offset %d of %d bytes", replay.ErrOther, saved.Offset, dev.Size())
+	}
+	g, gerr := volumeGeometry(volume, &config{})
+	switch {
+	case errors.Is(gerr, fat.ErrNotFAT):
+		return fmt.Errorf("%w: there is no FAT volume where one was", replay.ErrOther)
+	case gerr == nil && serialText(g.Serial) != saved.Serial:
+		return fmt.Errorf("%w: serial number %s, expected %s", replay.ErrOther, serialText(g.Serial), saved.Serial)
+	}
+	return err
 }

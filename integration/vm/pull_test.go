@@ -121,10 +121,11 @@ func failures(t tally) tally {
 	return bad
 }
 
-// mediumLines are the lines of a log that tell of the medium's state.
+// mediumLines are the lines of a log that somebody would be alarmed by. About a pull and the return there
+// should be one each.
 func mediumLines(lines []guestapi.Line) (about []guestapi.Line) {
 	for _, l := range lines {
-		if strings.Contains(l.Text, `msg="medium is`) {
+		if strings.Contains(l.Text, "level=ERROR") || strings.Contains(l.Text, "level=WARN") {
 			about = append(about, l)
 		}
 	}
