@@ -26,6 +26,7 @@ type infoJSON struct {
 		Volume      *struct {
 			FAT          int
 			Label        string
+			Size         int64
 			Serial       string
 			ClusterSize  int `json:"cluster_size"`
 			Clusters     int

@@ -21,7 +21,7 @@ type defragRequest struct {
 func defragCommand() *cobra.Command {
 	var req defragRequest
 	cmd := &cobra.Command{
-		Use:   "defrag IMAGE",
+		Use:   "defrag IMAGE[:PART]",
 		Short: "Put files that lie in pieces into one piece each",
 		Long: "Moves every file and directory of the volume in IMAGE that lies in pieces to free space in\n" +
 			"one piece; with --pack also the free space, by moving files towards the beginning.\n\n" +
@@ -31,7 +31,7 @@ func defragCommand() *cobra.Command {
 		Example: "  fatvol defrag --dry-run card.img\n" +
 			"  fatvol defrag --pack card.img\n" +
 			"  fatvol info --map card.img",
-		Args: exactly("IMAGE"),
+		Args: exactly("IMAGE[:PART]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := parseMountOptions(currentCaller(), req.options, false)
 			if err != nil {

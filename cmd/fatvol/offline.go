@@ -12,18 +12,41 @@ import (
 	"fatvol/image/fat"
 )
 
-// An offlineVolume is a volume that a command has for itself: locked as by a mount, and in order.
+// openImageAlone opens an image for a command that has it for itself, locked as by a mount. It is refused
+// while there are changes of the volume that a mount could not write.
+func openImageAlone(arg string, cfg *config, readOnly bool) (*image.Image, error) {
+	p, where := parseVolume(arg), cfg.image
+	where.ReadOnly, where.NoFallback = readOnly, true
+	if p.part != "" {
+		if where.Partition != "" {
+			return nil, fmt.Errorf("the partition is given twice, as %s and as partition=%s: leave out one of them", p.part, where.Partition)
+		}
+		where.Partition = p.part
+	}
+	im, err := image.OpenVolume(p.image, where)
+	if err != nil {
+		return nil, withoutPath(p.image, err)
+	}
+	if err := (&usedImage{path: p.image, write: !readOnly}).unsaved(im.Partition); err != nil {
+		im.Close()
+		return nil, err
+	}
+	return im, nil
+}
+
+// An offlineVolume is a volume that a command has for itself, and that is in order.
 type offlineVolume struct {
 	image  *image.Image
 	volume *fat.Volume
 }
 
-// openOffline opens the volume of an image for a command that moves things about in it. readOnly opens
-// it for a look. One that was not unmounted cleanly is refused: it has to be checked first.
-func openOffline(path string, cfg *config, readOnly bool) (*offlineVolume, error) {
-	where := cfg.image
-	where.ReadOnly, where.NoFallback = readOnly, true
-	im, err := image.OpenVolume(path, where)
+// errUnclean is returned for a volume that has to be checked before anything on it is moved.
+var errUnclean = errors.New("the volume was not unmounted cleanly: repair it with 'fatvol check --repair' first")
+
+// openOffline opens the volume of an image, IMAGE or IMAGE:PART, for a command that moves things about
+// in it. readOnly opens it for a look.
+func openOffline(arg string, cfg *config, readOnly bool) (*offlineVolume, error) {
+	im, err := openImageAlone(arg, cfg, readOnly)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +62,7 @@ func openOffline(path string, cfg *config, readOnly bool) (*offlineVolume, error
 	o := &offlineVolume{im, volume}
 	if volume.WasDirty() {
 		o.close()
-		return nil, errors.New("the volume was not unmounted cleanly: repair it with 'fatvol check --repair' first")
+		return nil, errUnclean
 	}
 	return o, nil
 }

@@ -34,7 +34,7 @@ func rootCommand() *cobra.Command {
 	cobra.EnableCommandSorting = false
 	cobra.AddTemplateFunc("plainFlags", plainFlags)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsages | plainFlags"))
-	root.AddCommand(mountCommand(), umountCommand(), statusCommand(), infoCommand(), createCommand(), checkCommand(), defragCommand(), replayCommand(),
+	root.AddCommand(mountCommand(), umountCommand(), statusCommand(), infoCommand(), createCommand(), checkCommand(), defragCommand(), resizeCommand(), replayCommand(),
 		lsCommand(), catCommand(), cpCommand(), mvCommand(), rmCommand(), mkdirCommand(), labelCommand(), attrCommand(),
 		automountCommand(), openCommand(), ejectCommand(), versionCommand(), manCommand(), searchCommand())
 	addCompletions(root)

@@ -223,16 +223,54 @@ func (m *mover) vacant(e extent) error {
 // there is not enough room elsewhere, ErrLost when clusters that belong to no file are among them,
 // ErrCorrupt when the volume is damaged: then nothing was moved. The caller has the volume for itself.
 func (v *Volume) Evacuate(ctx context.Context, first Cluster, count uint32, progress func(bytes int64)) error {
-	if v.ReadOnly() {
-		return fmt.Errorf("evacuate: %w", ErrReadOnly)
-	}
-	if _, err := v.Survey(ctx); err != nil {
-		return fmt.Errorf("evacuate: %w", err)
-	}
-	m := v.newMover(ctx, progress)
-	if err := m.evacuate(extent{first, count}); err != nil {
-		// What was moved so far stays where it is now.
-		return fmt.Errorf("evacuate clusters %d to %d: %w", first, uint32(first)+count-1, m.giveUp(err))
+	region := extent{first, count}
+	err := v.evacuate(ctx, region, progress)
+	if err != nil {
+		return fmt.Errorf("make clusters %d to %d free: %w", first, uint32(first)+count-1, err)
 	}
 	return nil
+}
+
+func (v *Volume) evacuate(ctx context.Context, region extent, progress func(bytes int64)) error {
+	if v.ReadOnly() {
+		return ErrReadOnly
+	}
+	s, err := v.Survey(ctx)
+	if err != nil {
+		return err
+	}
+	if err := v.canEvacuate(region, s); err != nil {
+		return err
+	}
+	m := v.newMover(ctx, progress)
+	return m.giveUp(m.evacuate(region)) // what was moved before an error stays where it is now
+}
+
+// canEvacuate makes sure that nothing but files is in an extent, and that there is room for them.
+func (v *Volume) canEvacuate(e extent, s *Survey) error {
+	stop := e.start + Cluster(e.n)
+	var used, free uint32
+	err := ScanTable(v.dev, v.geo, func(r Run) error {
+		lo, hi := max(r.Start, e.start), min(r.Start+Cluster(r.Count), stop)
+		inside := uint32(0)
+		if lo < hi {
+			inside = uint32(hi - lo)
+		}
+		switch r.State {
+		case RunFree:
+			free += r.Count - inside
+		case RunUsed:
+			used += inside
+			for c := lo; c < hi; c++ {
+				if !s.owned.has(c) {
+					return fmt.Errorf("%w: cluster %d", ErrLost, c)
+				}
+			}
+		}
+		return nil
+	})
+	if err == nil && used > free {
+		err = fmt.Errorf("%d clusters are used, and elsewhere %d are free: %w", used, free, ErrNoSpace)
+	}
+	return err
 }

@@ -136,31 +136,43 @@ func (g *Geometry) MinSize(used uint32) int64 {
 	return g.DataStart + int64(min(max(used, low), g.Clusters))<<g.ClusterShift
 }
 
-// Run resizes the volume on dev, which is as long as the larger of both sizes and which the caller has
-// for itself: it moves what is in the way, and then changes the size. ErrCorrupt for a volume that is
-// damaged, ErrNoSpace when there is no room for what has to be moved, ErrLost when clusters of no file
-// are in the way. Whatever ends it, ctx included, the volume is then the old one or the new one, whole,
-// and clean but when the device failed.
+// Run resizes the volume on dev: MakeRoom and Resize.
 func (r *Resizing) Run(ctx context.Context, dev device.Device, opt Options, progress func(bytes int64)) error {
-	opt.ReadOnly, opt.NoAtime, opt.CommitDelay, opt.Repair = false, true, -1, RepairNo
-	if first, count := r.Evacuated(); count > 0 {
-		section, err := device.NewSection(dev, 0, r.Old.Size)
-		if err != nil {
-			return err
-		}
-		v, err := Open(section, opt)
-		if err != nil {
-			return err
-		}
-		err = v.Evacuate(ctx, first, count, progress)
-		if late := v.Close(); err == nil {
-			err = late
-		}
-		if err != nil {
-			return err
-		}
+	if err := r.MakeRoom(ctx, dev, opt, progress); err != nil {
+		return err
 	}
 	return r.Resize(ctx, dev, opt)
+}
+
+// MakeRoom moves what is in the way of Resize. dev is at least as long as the volume is now, and the
+// caller has it for itself. ErrCorrupt for a volume that is damaged, ErrNoSpace when there is no room
+// for what has to be moved, ErrLost when clusters of no file are in the way. Whatever ends it, ctx
+// included, the volume is whole, and clean but when the device failed.
+func (r *Resizing) MakeRoom(ctx context.Context, dev device.Device, opt Options, progress func(bytes int64)) error {
+	first, count := r.Evacuated()
+	if count == 0 {
+		return nil
+	}
+	opt.ReadOnly, opt.NoAtime, opt.CommitDelay, opt.Repair = false, true, -1, RepairNo
+	section, err := device.NewSection(dev, 0, r.Old.Size)
+	if err != nil {
+		return err
+	}
+	v, err := Open(section, opt)
+	if err != nil {
+		return err
+	}
+	err = v.Evacuate(ctx, first, count, progress)
+	if late := v.Close(); err == nil {
+		err = late
+	}
+	return err
+}
+
+// InPlaceSize is the largest size in bytes that the volume could have with the FATs that it has.
+func (g *Geometry) InPlaceSize() int64 {
+	entries := g.FATBytes * 8 / int64(g.Width)
+	return g.DataStart + min(entries-int64(firstCluster), int64(g.Width.maxClusters()))<<g.ClusterShift
 }
 
 // Resize changes the size of the volume on dev, which is as long as the larger of both sizes and which
