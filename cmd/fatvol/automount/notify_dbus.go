@@ -34,7 +34,7 @@ type Desktop struct {
 }
 
 // NewDesktop returns a Desktop; it connects when there is something to say.
-func NewDesktop() *Desktop { return &Desktop{chosen: make(chan choice)} }
+func NewDesktop() *Desktop { return &Desktop{chosen: make(chan choice, maxWaiting)} }
 
 // Chosen implements Notifier.
 func (d *Desktop) Chosen() <-chan choice { return d.chosen }
@@ -129,7 +129,7 @@ func (d *Desktop) listen(signals <-chan *dbus.Signal) {
 		case notifyName + ".ActionInvoked":
 			if dbus.Store(sig.Body, &id, &key) == nil {
 				if about := d.about(id); about != "" {
-					d.chosen <- choice{about, key}
+					d.choose(choice{about, key})
 				}
 			}
 		case notifyName + ".NotificationClosed":
@@ -138,6 +138,14 @@ func (d *Desktop) listen(signals <-chan *dbus.Signal) {
 				d.closed(id)
 			}
 		}
+	}
+}
+
+// choose passes on what was chosen. Nobody waits for a helper that does not take it.
+func (d *Desktop) choose(c choice) {
+	select {
+	case d.chosen <- c:
+	default:
 	}
 }
 
