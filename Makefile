@@ -61,6 +61,7 @@ integration: deps
 # What the virtual machine is made of.
 vm-deps:
 	@integration/vm/prepare.sh
+	@integration/vm/prepare-desktop.sh
 
 # The stick with the image pulled from a virtual machine.
 vm: deps vm-deps

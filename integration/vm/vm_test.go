@@ -53,6 +53,12 @@ func skip(t testing.TB, why any) {
 // bootFor boots a machine, or skips the test where there cannot be one.
 func bootFor(t testing.TB) *machine {
 	t.Helper()
+	return bootWith(t, func(*initramfs) {})
+}
+
+// bootWith is bootFor with more in the guest's root; it comes first, and so in the place of what is always there.
+func bootWith(t testing.TB, more func(*initramfs)) *machine {
+	t.Helper()
 	if runtime.GOARCH != "amd64" {
 		skip(t, "needs an x86_64 machine: the guest runs this machine's programs")
 	}
@@ -67,7 +73,7 @@ func bootFor(t testing.TB) *machine {
 	initrd := filepath.Join(dir, "initramfs")
 	kernel, err := kernelImage()
 	if err == nil {
-		err = buildInitramfs(t, initrd)
+		err = buildInitramfs(t, initrd, more)
 	}
 	if errors.Is(err, errNotPrepared) {
 		skip(t, err)
@@ -92,7 +98,7 @@ func bootFor(t testing.TB) *machine {
 }
 
 // buildInitramfs writes the guest's root.
-func buildInitramfs(t testing.TB, path string) error {
+func buildInitramfs(t testing.TB, path string, more func(*initramfs)) error {
 	modules, err := kernelModules(wantedModules)
 	if err != nil {
 		return err
@@ -103,6 +109,7 @@ func buildInitramfs(t testing.TB, path string) error {
 	}
 	defer f.Close()
 	c := newInitramfs(f)
+	more(c)
 	for _, dir := range []string{"proc", "sys", "dev", "tmp", "run", "root", "etc", "mnt", "media", "var/lib"} {
 		c.directory(dir)
 	}

@@ -44,16 +44,18 @@ type running struct {
 	exec  executor
 	mem   *memory
 	ended chan ended
-	tells *herald
-	media []Medium
-	known bool // media is what the source says
+	// choices are what came of buttons that were pressed.
+	choices chan notice
+	tells   *herald
+	media   []Medium
+	known   bool // media is what the source says
 	// pending counts actions that have begun and not ended; in a dry run, many never begin.
 	pending int
 }
 
 // Run follows media until ctx ends, and unmounts everything then. It returns the error of a source that failed.
 func (h *Helper) Run(ctx context.Context) error {
-	r := &running{Helper: h, dir: &directory{path: h.Directory}, mem: newMemory(), ended: make(chan ended)}
+	r := &running{Helper: h, dir: &directory{path: h.Directory}, mem: newMemory(), ended: make(chan ended), choices: make(chan notice, maxWaiting)}
 	r.exec = executor{&h.Config, h.System, r.dir}
 	if !h.DryRun {
 		if err := r.dir.prepare(); err != nil {
@@ -100,6 +102,8 @@ func (r *running) follow(ctx context.Context) error {
 			r.finished(e)
 		case c := <-r.Notifier.Chosen():
 			r.choose(c)
+		case n := <-r.choices:
+			r.tell(n)
 		case <-timer.C:
 		case err := <-failed:
 			if ctx.Err() != nil {
@@ -284,9 +288,16 @@ func (r *running) choose(c choice) {
 		}
 		go func() { _ = cmd.Wait() }() // it has its own way to complain
 	case keyEject:
+		m := Medium{Dir: c.about, Name: "The medium"}
+		if mm := r.mem.mounts[c.about]; mm != nil && mm.medium != "" {
+			m.Name = mm.medium
+		}
+		r.Log.Info("eject "+m.Name, "why", "the user has chosen so")
 		go func() {
 			if err := r.System.Eject(context.Background(), c.about); err != nil {
-				r.tells.tell(busyNotice(&Medium{Dir: c.about, Name: "The medium"}, err.Error()))
+				r.choices <- busyNotice(&m, err.Error())
+			} else {
+				r.choices <- safeNotice(&m)
 			}
 		}()
 	}

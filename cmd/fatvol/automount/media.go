@@ -71,11 +71,16 @@ func (a *appearances) number(media []Medium) {
 	a.there = now
 }
 
-// judge applies what the configuration says of media.
-func (c *Media) judge(m *Medium) {
-	if p := matching(c.Also, m.Dir); p != "" {
-		m.Refused, m.Why = "", fmt.Sprintf("that the configuration counts in (also = %q)", p)
+// counts says why whatever is mounted there counts as removable, or "".
+func (c *Media) counts(dir string) string {
+	if p := matching(c.Also, dir); p != "" {
+		return fmt.Sprintf("that the configuration counts in (also = %q)", p)
 	}
+	return ""
+}
+
+// exclude refuses a medium that is to be left alone.
+func (c *Media) exclude(m *Medium) {
 	for _, name := range []string{m.Dir, m.Device, m.Name} {
 		if p := matching(c.Never, name); p != "" {
 			m.Refused = fmt.Sprintf("the configuration excludes %s (never = %q)", name, p)

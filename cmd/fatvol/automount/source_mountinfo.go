@@ -51,8 +51,8 @@ func (s MountTable) media(mounts []*mountinfo.Info) (media []Medium) {
 	seen := map[string]string{}
 	for i, m := range mounts {
 		medium := Medium{Dir: m.Mountpoint, Device: m.Source, Name: mediumName(m.Mountpoint, m.Source), FSType: m.FSType}
-		wanted := matching(s.Media.Also, m.Mountpoint) != ""
-		if !wanted && !strings.HasPrefix(m.Source, "/") || strings.HasPrefix(m.FSType, "fuse.fatvol") {
+		counts := s.Media.counts(m.Mountpoint)
+		if counts == "" && !strings.HasPrefix(m.Source, "/") || m.FSType == "fuse.fatvol" {
 			continue // of no medium: proc, tmpfs and their like
 		}
 		where := seen[deviceOf(m)]
@@ -61,6 +61,8 @@ func (s MountTable) media(mounts []*mountinfo.Info) (media []Medium) {
 			medium.Refused = "something else is mounted over it"
 		case where != "":
 			medium.Refused = "the same file system as on " + where
+		case counts != "":
+			medium.Why = counts
 		case m.Root != "/" && m.FSType != "btrfs":
 			medium.Refused = "only the part " + m.Root + " of a file system"
 		case isSystemDir(m.Mountpoint):
@@ -68,10 +70,10 @@ func (s MountTable) media(mounts []*mountinfo.Info) (media []Medium) {
 		default:
 			medium.Why, medium.Refused = removable(m)
 		}
-		if medium.Refused == "" || wanted {
+		if medium.Refused == "" {
 			seen[deviceOf(m)] = m.Mountpoint
 		}
-		s.Media.judge(&medium)
+		s.Media.exclude(&medium)
 		media = append(media, medium)
 	}
 	return media

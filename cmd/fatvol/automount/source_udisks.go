@@ -124,11 +124,13 @@ func (s UDisks) media(o objects, asked map[dbus.ObjectPath]int) (media []Medium)
 		if m.Name == "" {
 			m.Name = mediumName(m.Dir, m.Device)
 		}
-		m.Why, m.Refused = removableDrive(o, path)
-		if m.Refused == "" && isSystemDir(m.Dir) {
-			m.Refused = "a directory of the system"
+		if m.Why = s.Media.counts(m.Dir); m.Why == "" {
+			m.Why, m.Refused = removableDrive(o, path)
+			if m.Refused == "" && isSystemDir(m.Dir) {
+				m.Refused = "a directory of the system"
+			}
 		}
-		s.Media.judge(&m)
+		s.Media.exclude(&m)
 		media = append(media, m)
 	}
 	slices.SortFunc(media, func(a, b Medium) int { return cmp.Compare(a.Dir, b.Dir) })
