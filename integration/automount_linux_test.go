@@ -136,7 +136,7 @@ func TestAutomount(t *testing.T) {
 	if out, code := runCode(t, "umount", s.host); code == 0 {
 		t.Fatalf("the medium can be unmounted under the image: %s", out)
 	}
-	out := run(t, binary(t), "eject", h.volume())
+	out := run(t, binary(t), "eject", "-c", h.config, h.volume())
 	if !strings.Contains(out, "volume.img is complete") || !strings.Contains(out, "can be taken out") {
 		t.Errorf("eject: %s", out)
 	}
@@ -172,7 +172,7 @@ func TestAutomount(t *testing.T) {
 	}
 
 	// It cannot be ejected while it is used, and the message says by whom.
-	if out, code := runCode(t, binary(t), "eject", s.host); code != 32 || !strings.Contains(out, fmt.Sprintf("PID %d", os.Getpid())) {
+	if out, code := runCode(t, binary(t), "eject", "-c", h.config, s.host); code != 32 || !strings.Contains(out, fmt.Sprintf("PID %d", os.Getpid())) {
 		t.Errorf("eject of a volume in use: exit code %d: %s", code, out)
 	}
 	if err := open.Close(); err != nil {
@@ -246,7 +246,7 @@ func TestAutomountStaysAway(t *testing.T) {
 	if lines := strings.Count(string(got), "\n"); err != nil || lines != written {
 		t.Errorf("%d lines of %d are there: %v", lines, written, err)
 	}
-	run(t, binary(t), "eject", s.host)
+	run(t, binary(t), "eject", "-c", h.config, s.host)
 	h.clean()
 }
 
@@ -276,7 +276,7 @@ func TestAutomountExplains(t *testing.T) {
 	if mountTable(t, h.volume()) == "" {
 		t.Error("--once has not mounted, or not left it mounted")
 	}
-	run(t, binary(t), "eject", s.host)
+	run(t, binary(t), "eject", "-c", h.config, s.host)
 }
 
 // jsonOf decodes what a program prints.

@@ -247,7 +247,7 @@ func (commands) Unmount(ctx context.Context, dir string, lazy bool) (said string
 	if tableErr != nil {
 		return said, true, tableErr
 	}
-	said = strings.TrimPrefix(said, "umount "+dir+": ")
+	said = strings.TrimSuffix(strings.TrimPrefix(said, "umount "+dir+": "), ", or use -l")
 	if m != nil {
 		return said, true, nil
 	}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +15,7 @@ import (
 
 func ejectCommand() *cobra.Command {
 	var all, tell bool
+	var config string
 	cmd := &cobra.Command{
 		Use:   "eject [PATH]",
 		Short: "Unmount a medium and the volumes in its images, so that it can be taken out",
@@ -27,21 +27,22 @@ func ejectCommand() *cobra.Command {
 			"  fatvol eject /run/media/anna/STICK",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := eject(cmd.Context(), cmd.OutOrStdout(), args, all)
+			err := eject(cmd.Context(), cmd.OutOrStdout(), config, args, all)
 			if tell {
 				automount.Say(cmd.Context(), err)
 			}
 			return err
 		},
 	}
+	cmd.Flags().StringVarP(&config, "config", "c", "", "read this configuration `file` instead of automount's")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "eject all media with mounted images")
 	cmd.Flags().BoolVar(&tell, "notify", false, "tell the desktop how it went, too")
 	return cmd
 }
 
 // eject ejects the medium that args means, or all of them.
-func eject(ctx context.Context, out io.Writer, args []string, all bool) error {
-	cfg, _, err := automount.LoadConfig("")
+func eject(ctx context.Context, out io.Writer, config string, args []string, all bool) error {
+	cfg, _, err := automount.LoadConfig(config)
 	if err != nil {
 		return failf(exitUsage, "eject: %w", err)
 	}
@@ -125,7 +126,7 @@ func ejectMedium(ctx context.Context, out io.Writer, media []automount.Medium, m
 		case err != nil:
 			return failf(exitFailed, "eject %s: %w", m.Dir, err)
 		case still:
-			return failf(exitFailed, "eject %s: %s: %s", m.Dir, st.Dir, strings.TrimSuffix(said, ", or use -l"))
+			return failf(exitFailed, "eject %s: %s: %s", m.Dir, st.Dir, said)
 		case said != "":
 			return failf(exitFailed, "eject %s: %s", m.Dir, said)
 		}

@@ -141,15 +141,17 @@ func (d *desktop) sees(summary string) {
 	}
 }
 
-// variable are what differs from one run to the next.
+// variable are what differs from one run to the next, and how it stands in the script.
 var variable = []struct {
 	pattern *regexp.Regexp
 	text    string
 }{
 	{regexp.MustCompile(`PID \d+`), "PID 4711"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`), "2026-11-25 16:20:00"},
-	{regexp.MustCompile(`\d+ bytes in|\d+\.\d KiB in`), "120 bytes in"},
-	{regexp.MustCompile(`(probe|uevent|host call)[^\n]*: [^\n]*`), "the device was removed"},
+	{regexp.MustCompile(`(\d+ bytes|\d+\.\d KiB) in 1 file *`), "328 bytes in 1 file  "},
+	{regexp.MustCompile(`UNSYNCED {5,}`), "UNSYNCED             "},
+	// Which of its detectors was first depends on the moment.
+	{regexp.MustCompile(`(?m)^(/\S*/PHOTOS: ).* (removed|error|device|answer|address)\b.*$`), "${1}/dev/sda was removed"},
 }
 
 func plainText(s string) string {
@@ -209,7 +211,7 @@ func TestDesktop(t *testing.T) {
 	d.tells("Anna plugs in a stick; the desktop mounts it.")
 	disk := d.mounts(stick)
 	d.sees("PHOTOS is ready")
-	d.types("ls -l /run/user/1000/fatvol/media | tail -n +2 | tr -s ' ' | cut -d ' ' -f 1,3,9-")
+	d.types("ls /run/user/1000/fatvol/media")
 	d.types("fatvol status")
 
 	d.tells("A program writes a diary. Anna pulls the stick.")
@@ -221,7 +223,7 @@ func TestDesktop(t *testing.T) {
 	d.types("cat " + photos + "/diary.txt")
 	d.unlisted()
 	d.types("ls -A /media/anna")
-	d.types("fatvol status | sed 2q | tr -s ' ' | cut -d ' ' -f 1,2,5-")
+	d.types("fatvol status")
 
 	d.tells("She puts it back. The program has kept its file open, and goes on.")
 	d.until("wc -l </tmp/refused", `^[1-9]`)
@@ -270,7 +272,7 @@ func TestDesktop(t *testing.T) {
 	d.Pull(stick)
 
 	d.tells("She logs out while a stick is mounted.")
-	d.mounts(stick)
+	disk = d.mounts(stick)
 	d.sees("PHOTOS is ready")
 	d.must(d.call("Signal", guestapi.SignalArgs{PID: d.helper, Signal: 15}, &guestapi.None{}))
 	if state := d.Wait(d.helper, desktopPatience); !state.Ended || state.Exit.Code != 0 {
@@ -278,7 +280,7 @@ func TestDesktop(t *testing.T) {
 	}
 	d.types("fatvol status")
 	d.types("ls -A /run/user/1000/fatvol/media")
-	d.types("udisksctl unmount -b " + device)
+	d.types("udisksctl unmount -b /dev/" + disk.Partitions[0])
 	d.Pull(stick)
 
 	d.compareScript()

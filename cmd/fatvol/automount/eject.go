@@ -140,9 +140,9 @@ func MediumOf(media []Medium, path string) (Medium, error) {
 	m := mediumOf(media, path)
 	switch {
 	case m == nil:
-		return Medium{}, fmt.Errorf("%s lies on no medium that is mounted", path)
+		return Medium{}, errors.New("it lies on no medium that is mounted")
 	case m.Refused != "":
-		return Medium{}, fmt.Errorf("%s lies on %s, which is left alone: %s", path, m.Dir, m.Refused)
+		return Medium{}, fmt.Errorf("it lies on %s, which is no removable medium: %s: 'fatvol umount' unmounts a volume alone", m.Dir, m.Refused)
 	}
 	return *m, nil
 }

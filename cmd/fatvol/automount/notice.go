@@ -74,14 +74,14 @@ func otherNotice(m *Mount, mm *mountMemory) notice {
 	n := notice{kind: noticeOther, summary: "This is not the medium with " + m.name(), body: "It is left as it is."}
 	if m.unsaved() {
 		n.urgent = true
-		n.body += fmt.Sprintf(" %s not saved, and wait for %s.", unsavedText(m.Files), orThat(mm.medium))
+		n.body += fmt.Sprintf(" %s still not saved: put %s back.", unsavedText(m.Files), orThat(mm.medium))
 	}
 	return n
 }
 
 func changedNotice(m *Mount, mm *mountMemory) notice {
 	return notice{kind: noticeChanged, urgent: true, summary: m.name() + " was changed elsewhere",
-		body: fmt.Sprintf("%s not saved, and do not fit to what %s holds now. It is left as it is, and they are kept: see fatvol replay.",
+		body: fmt.Sprintf("%s not saved, and what %s holds now does not fit. It is left as it is, and the changes are kept: see fatvol replay.",
 			unsavedText(m.Files), orThat(mm.medium))}
 }
 

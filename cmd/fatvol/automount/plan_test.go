@@ -344,7 +344,7 @@ func TestNotices(t *testing.T) {
 		{removedNotice(&Mount{Dir: "/r/PHOTOS", Names: true}, ""), "PHOTOS was removed: Changes of names and times are not saved. Put it back: nothing is lost, and what is open goes on. (urgent)"},
 		{backNotice(m, &mountMemory{files: 1, unsaved: true}), "PHOTOS is back and saved: 1 file has been saved."},
 		{backNotice(m, &mountMemory{}), "PHOTOS is back: Everything goes on."},
-		{otherNotice(m, &mountMemory{medium: "STICK"}), "This is not the medium with PHOTOS: It is left as it is. 2 files are not saved, and wait for STICK. (urgent)"},
+		{otherNotice(m, &mountMemory{medium: "STICK"}), "This is not the medium with PHOTOS: It is left as it is. 2 files are still not saved: put STICK back. (urgent)"},
 		{endedNotice(m, "kept in /x"), "PHOTOS was closed: Its medium did not come back. Kept in /x. (urgent)"},
 		{busyNotice(&Medium{Name: "STICK"}, "busy: PID 7"), "STICK cannot be removed yet: Busy: PID 7."},
 		{failedNotice("/m/card.img", "STICK", errors.New("/m/card.img: damaged")), "card.img on STICK cannot be opened: /m/card.img: damaged."},

@@ -56,6 +56,11 @@ func (s UDisks) Follow(ctx context.Context, send func([]Medium)) error {
 		if err != nil {
 			return fmt.Errorf("udisks2: %w", err)
 		}
+		for block := range asked {
+			if len(property[[][]byte](o, block, ifaceFS, "MountPoints")) == 0 {
+				delete(asked, block) // it has been unmounted; what is mounted next is another medium
+			}
+		}
 		media := s.media(o, asked)
 		a.number(media)
 		send(media)
