@@ -165,7 +165,7 @@ var optionCases = []struct {
 	{"fsname=card", func(c *config) any { return c.fs.FSName }, "card"},
 	{"subtype=card", func(c *config) any { return c.fs.Subtype }, "card"},
 	{"rw,,ro", func(c *config) any { return c.fs.ReadOnly }, true},
-	{"x-systemd.automount,X-mount.mkdir=0755,x-gvfs-show,ro", func(c *config) any { return c.fs.ReadOnly }, true},
+	{"x-systemd.automount,X-mount.mkdir=0755,x-gvfs-show,ro", func(c *config) any { return len(c.fs.UserOptions) }, 2},
 }
 
 func TestOptions(t *testing.T) {
