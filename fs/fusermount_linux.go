@@ -44,7 +44,9 @@ func runFusermount(bin, dir string, data []string) (int, error) {
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "_FUSE_COMMFD=3")
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.Stderr = &stderr
-	if err := cmd.Run(); err != nil {
+	err = cmd.Run()
+	theirs.Close() // or the wait for a descriptor that was not sent would have no end
+	if err != nil {
 		return -1, helperError(dir, stderr.String(), err)
 	}
 	fd, err := receiveFD(int(ours.Fd()))
