@@ -61,12 +61,17 @@ func (a *appearances) number(media []Medium) {
 	now := map[string]bool{}
 	for i := range media {
 		m := &media[i]
-		id := m.Device + " " + m.Dir
+		place := m.Device + " " + m.Dir
+		id := place
+		if m.Refused == "" {
+			// An unmount and the next mount may both have happened since the last list.
+			id += " " + mountID(m.Dir)
+		}
 		if !a.there[id] {
-			a.counts[id]++
+			a.counts[place]++
 		}
 		now[id] = true
-		m.Appears = a.counts[id]
+		m.Appears = a.counts[place]
 	}
 	a.there = now
 }
