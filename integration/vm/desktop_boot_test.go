@@ -49,7 +49,7 @@ func bootDesktop(t testing.TB) *VM {
 	t.Helper()
 	root := filepath.Join(cacheDir, "desktop", "root")
 	if _, err := os.Stat(filepath.Join(cacheDir, "desktop", "complete")); err != nil {
-		t.Skip("needs what integration/vm/prepare-desktop.sh fetches")
+		skip(t, "needs what integration/vm/prepare-desktop.sh fetches")
 	}
 	m := bootWith(t, func(c *initramfs) { addDesktop(t, c, root) })
 	v := &VM{machine: m, t: t}

@@ -150,15 +150,24 @@ var variable = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d`), "2026-11-25 16:20:00"},
 	{regexp.MustCompile(`(\d+ bytes|\d+\.\d KiB) in 1 file *`), "328 bytes in 1 file  "},
 	{regexp.MustCompile(`UNSYNCED {5,}`), "UNSYNCED             "},
-	// Which of its detectors was first depends on the moment.
-	{regexp.MustCompile(`(?m)^(/\S*/PHOTOS: ).* (removed|error|device|answer|address)\b.*$`), "${1}/dev/sda was removed"},
+	// What was under way at the pull depends on the moment.
+	{regexp.MustCompile(`(Changes of names and times are|\d+ files are) (still )?not saved`), "1 file is ${2}not saved"},
 }
+
+// goneReason is how a status tells why the medium is gone: which of its detectors was first depends on the moment.
+var goneReason = regexp.MustCompile(`^(/\S*/PHOTOS: ).*$`)
 
 func plainText(s string) string {
 	for _, v := range variable {
 		s = v.pattern.ReplaceAllString(s, v.text)
 	}
-	return s
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		if !strings.Contains(line, "everything fails") {
+			lines[i] = goneReason.ReplaceAllString(line, "${1}/dev/sda was removed")
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // tells writes what happens into the script.
@@ -171,7 +180,7 @@ func (d *desktop) types(command string) string {
 	out := string(exit.Stdout)
 	fmt.Fprintf(&d.script, "    $ %s\n", command)
 	for line := range strings.Lines(plainText(out)) {
-		fmt.Fprintf(&d.script, "    %s\n", strings.TrimRight(line, " \n"))
+		d.script.WriteString(strings.TrimRight("    "+line, " \n") + "\n")
 	}
 	return out
 }
