@@ -134,6 +134,7 @@ func (s *served) closeWithout(cause error) error {
 		why = "the medium is read-only"
 	}
 	s.medium.log.Detach()
+	s.volume.Orphan()
 	lost := s.volume.Close() // what is left in memory goes to the log
 	if errors.Is(lost, fat.ErrNotClean) {
 		lost = nil // nothing is

@@ -32,12 +32,12 @@ func (v *Volume) snapshot() error {
 	}
 	defer v.meta.Unlock()
 	if !v.epoch.open && len(v.dead) > 0 {
-		if err := v.freeDead(); err != nil {
+		if err := v.freeDead(); err != nil && !v.leaves(err) {
 			return err
 		}
 	}
 	busy, err := v.trim()
-	if err != nil {
+	if err != nil && !v.leaves(err) {
 		return err
 	}
 	v.epoch.trims = busy
@@ -415,7 +415,8 @@ func (v *Volume) addMirror(p *plan, off int64, data []byte) {
 // flagDirty marks the volume as in use, with the first commit after it was clean.
 func (v *Volume) flagDirty(p *plan) error {
 	if v.tab.w.clean != 0 {
-		if err := v.tab.flag(false); err != nil {
+		// The mark in the boot sector is enough for whoever looks after the volume.
+		if err := v.tab.flag(false); err != nil && !v.orphaned.Load() {
 			return err
 		}
 	}

@@ -69,8 +69,10 @@ type Volume struct {
 	failures   errseq           // of background commits
 	failing    atomic.Bool      // the last background commit failed
 
-	repair  atomic.Pointer[repair] // nil when there is nothing to repair
-	aliases map[Cluster]*Node      // files in memory by their first cluster, where two names may lead to one; guarded by meta
+	repair atomic.Pointer[repair] // nil when there is nothing to repair
+	// orphaned: what is not in memory can never be read any more.
+	orphaned atomic.Bool
+	aliases  map[Cluster]*Node // files in memory by their first cluster, where two names may lead to one; guarded by meta
 
 	kick chan struct{} // wakes the committer
 	stop chan struct{}
