@@ -74,10 +74,9 @@ func (l *Layout) ResizePartition(dev device.Device, p Partition, size, imageSize
 
 // Layout of an entry of an MBR, as offsets in it.
 const (
-	mbrFirstEntry = 446
-	mbrEndCHS     = 5
-	mbrStart      = 8
-	mbrCount      = 12
+	mbrEndCHS = 5
+	mbrStart  = 8
+	mbrCount  = 12
 )
 
 // resizeMBR changes the entry in place: it is a part of one sector, and all else stays as it is.
@@ -86,7 +85,7 @@ func resizeMBR(dev device.Device, p Partition, count, ss int64) error {
 	if _, err := dev.ReadAt(sector, 0); err != nil {
 		return err
 	}
-	e := sector[mbrFirstEntry+(p.Number-1)*mbrEntrySize:]
+	e := sector[mbrEntries+(p.Number-1)*mbrEntrySize:]
 	start := int64(binary.LittleEndian.Uint32(e[mbrStart:]))
 	if start*ss != p.Start || count < 1 || start+count > math.MaxUint32 {
 		return fmt.Errorf("%w: sectors %d to %d in an MBR", ErrRoom, start, start+count-1)
@@ -177,7 +176,7 @@ func protect(dev device.Device, sectors int64) error {
 	if _, err := dev.ReadAt(sector, 0); err != nil {
 		return err
 	}
-	e := sector[mbrFirstEntry:]
+	e := sector[mbrEntries:]
 	if e[4] != typeProtective || binary.LittleEndian.Uint32(e[mbrCount:]) == math.MaxUint32 {
 		return nil
 	}

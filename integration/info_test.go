@@ -186,7 +186,7 @@ func TestInfoExtentsAndMap(t *testing.T) {
 	if list.Size != int64(len(data)) || len(list.Extents) < 2 || !bytes.Equal(got, data) {
 		t.Errorf("%d extents, %d bytes, size %d: not the contents of the file", len(list.Extents), len(got), list.Size)
 	}
-	text := run(t, binary(t), "info", "--extents", "/A directory/A big file", "-o", "partition=2", img)
+	text := run(t, binary(t), "info", "--extents", "/A directory/A big file", img+":2")
 	if !strings.Contains(text, fmt.Sprintf("%d extents", len(list.Extents))) || !strings.Contains(text, fmt.Sprint(list.Extents[1].ImageOffset)) {
 		t.Errorf("extents as text:\n%s", text)
 	}
@@ -196,6 +196,9 @@ func TestInfoExtentsAndMap(t *testing.T) {
 
 	if text := run(t, binary(t), "info", "--map", img); strings.Count(text, "one character is") != 2 || strings.Contains(text, "\x1b") {
 		t.Errorf("map of two volumes:\n%s", text)
+	}
+	if text := run(t, binary(t), "info", "--map", img+":2"); strings.Count(text, "one character is") != 1 || strings.Contains(text, "in partition 1") {
+		t.Errorf("map of one volume:\n%s", text)
 	}
 	picture := filepath.Join(place, "map.svg")
 	run(t, binary(t), "info", "--map="+picture, img)
@@ -225,7 +228,7 @@ func TestInfoOfOtherThings(t *testing.T) {
 	}{
 		{[]string{filepath.Join(place, "missing")}, 32, "no such file"},
 		{[]string{place}, 32, "directory"},
-		{nil, 1, "IMAGE needed"},
+		{nil, 1, "IMAGE[:PART] needed"},
 		{[]string{"-o", "frob", garbage}, 1, "frob"},
 	} {
 		out, code := runCode(t, binary(t), append([]string{"info"}, tc.args...)...)

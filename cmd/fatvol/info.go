@@ -85,10 +85,11 @@ const mapOnTerminal = "-"
 func infoCommand() *cobra.Command {
 	var req infoRequest
 	cmd := &cobra.Command{
-		Use:   "info IMAGE",
+		Use:   "info IMAGE[:PART]",
 		Short: "Show the partitions and FAT volumes in IMAGE",
 		Long: "Shows how IMAGE is divided, what each part holds, and of each FAT volume its geometry,\n" +
-			"label, serial number, free space and state. It reads only, also while IMAGE is mounted;\n" +
+			"label, serial number, free space and state; with PART of\n" +
+			"one partition only. It reads only, also while IMAGE is mounted;\n" +
 			"what it then shows is what is on the medium at that moment.\n\n" +
 			"--map draws where files, free space and fragments lie: as characters, in colour on a\n" +
 			"terminal, or as a picture in a file that ends in .svg or .png. --extents shows where in the\n" +
@@ -97,20 +98,24 @@ func infoCommand() *cobra.Command {
 			"  fatvol info --json disk.img | jq '.partitions[].volume.label'\n" +
 			"  fatvol info --map disk.img\n" +
 			"  fatvol info --map=disk.svg disk.img\n" +
-			"  fatvol info --extents /EFI/BOOT/BOOTX64.EFI -o partition=1 disk.img",
+			"  fatvol info --extents /EFI/BOOT/BOOTX64.EFI disk.img:1",
 		Args: req.checkArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := parseMountOptions(currentCaller(), req.options, false)
 			if err != nil {
 				return failf(exitUsage, "info %s: %w", args[0], err)
 			}
+			p := parseVolume(args[0])
+			if p.part != "" {
+				cfg.image.Partition = p.part
+			}
 			if req.extents != "" {
-				err = showExtents(cmd.OutOrStdout(), args[0], req.extents, cfg, req.json)
+				err = showExtents(cmd.OutOrStdout(), p.image, req.extents, cfg, req.json)
 			} else {
-				err = req.show(cmd.OutOrStdout(), args[0], cfg)
+				err = req.show(cmd.OutOrStdout(), p.image, cfg)
 			}
 			if err != nil {
-				return failf(exitFailed, "info %s: %w", args[0], withoutPath(args[0], err))
+				return failf(exitFailed, "info %s: %w", args[0], withoutPath(p.image, err))
 			}
 			return nil
 		},
@@ -139,7 +144,7 @@ func (r *infoRequest) checkArgs(cmd *cobra.Command, args []string) error {
 			return failf(exitUsage, "info: --map: %w", err)
 		}
 	}
-	return exactly("IMAGE")(cmd, args)
+	return exactly("IMAGE[:PART]")(cmd, args)
 }
 
 // show prints the report, with a map where one was asked for.
@@ -204,7 +209,15 @@ func readInfo(path string, cfg *config, scan infoScan) (*imageInfo, error) {
 	if info.MountedOn = mountsOf(path); len(info.MountedOn) > 0 {
 		info.State = "mounted"
 	}
-	for _, p := range layout.Partitions {
+	parts := layout.Partitions
+	if choice := cfg.image.Partition; choice != "" {
+		p, err := layout.Choose(choice, true)
+		if err != nil {
+			return nil, err
+		}
+		parts = []image.Partition{p}
+	}
+	for _, p := range parts {
 		info.Partitions = append(info.Partitions, readPartition(host, p, cfg, scan))
 	}
 	return info, nil
