@@ -236,7 +236,28 @@ func (c *chooser) choose() (Shape, error) {
 			return s, nil
 		}
 	}
+	if s, ok := c.cut(); ok {
+		return s, nil
+	}
 	return Shape{}, c.impossible(0)
+}
+
+// cut is for sizes between two widths: too many clusters for the one, and for the other, whose FATs are
+// larger, too few. The volume is of the first, and leaves the end of its space unused.
+func (c *chooser) cut() (Shape, bool) {
+	for _, w := range []fat.Width{fat.FAT16, fat.FAT12} {
+		d := *c
+		s := d.shape(w, max(1, c.fixed))
+		// With fewer clusters the FATs become smaller, which makes room for more.
+		for tries := 0; s.Clusters > c.most(w) && tries < 4; tries++ {
+			d.base.setDisk(s.Sectors - int64(s.Clusters-c.most(w))*int64(s.SectorsPerCluster))
+			s = d.shape(w, s.SectorsPerCluster)
+		}
+		if s.Sectors > c.base.Sectors-c.base.Sectors/32 && d.sound(&s) {
+			return s, true
+		}
+	}
+	return Shape{}, false
 }
 
 func (c *chooser) only(w fat.Width) (Shape, error) {

@@ -180,13 +180,14 @@ func TestLimits(t *testing.T) {
 			for _, cluster := range []int{sector, 4 * sector, 64 * sector, 128 * sector} {
 				w := Wishes{Width: c.width, SectorSize: sector, ClusterSize: cluster}
 				at := map[bool]bool{}
-				for size := sizeNear(c.clusters-70, w); ; size += int64(max(sector, cluster/8)) {
+				span := uint32(max(12, 70*sector/cluster))
+				for size := sizeNear(c.clusters-span, w); ; size += int64(max(sector, cluster/8)) {
 					ch, err := newChooser(size, w)
 					if err != nil {
 						t.Fatal(err)
 					}
 					n := ch.shape(c.width, cluster/sector).Clusters
-					if n > c.clusters+70 {
+					if n > c.clusters+span {
 						break
 					}
 					s, err := Choose(size, w)
@@ -268,6 +269,23 @@ func TestGeometryBounds(t *testing.T) {
 		}{{least - sector, false}, {least, true}, {most, true}, {most + 128*sector, false}} {
 			if _, err := Choose(c.size, w); (err == nil) != c.able {
 				t.Errorf("%+v, bounds %d and %d: %d: %v", w, least, most, c.size, err)
+			}
+		}
+	}
+}
+
+// TestBetweenWidths: with a cluster size that is given, too, every size is possible up to the largest.
+func TestBetweenWidths(t *testing.T) {
+	for _, cluster := range []int{512, 16 << 10, 32 << 10} {
+		for _, limit := range []int64{4085, 65525} {
+			for k := int64(-40); k <= 60; k++ {
+				size := (limit + k) * int64(cluster)
+				s, err := Choose(size, Wishes{ClusterSize: cluster})
+				if err != nil {
+					t.Errorf("%d bytes, clusters of %d: %v", size, cluster, err)
+				} else if s.Sectors*512 < size-size/32 {
+					t.Errorf("%d bytes, clusters of %d: only %d sectors are used", size, cluster, s.Sectors)
+				}
 			}
 		}
 	}
