@@ -56,7 +56,7 @@ race:
 
 # The built program on real mounts, with real tools.
 integration: deps
-	$(GO) test -timeout 30m $(TESTFLAGS) ./integration ./integration/bench
+	$(GO) test -timeout 30m $(TESTFLAGS) ./integration ./integration/bench ./integration/fixture
 
 # What the virtual machine is made of.
 vm-deps:
