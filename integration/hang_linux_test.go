@@ -144,10 +144,29 @@ func (m *hangMount) umount() (out string, code int) {
 // mustHaveAll mounts the image again, with the host in order, and finds everything that was acknowledged.
 func (m *hangMount) mustHaveAll() {
 	m.t.Helper()
+	m.awaitDeath()
 	dir := mountImage(m.t, m.h.img)
 	m.compare(dir)
 	umount(m.t, dir)
 	fsck(m.t, m.h.backing)
+}
+
+// awaitDeath waits until nothing is left of the server. Threads of it that hung keep the image open, and
+// locked, until the host lets them go.
+func (m *hangMount) awaitDeath() {
+	m.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", m.pid))
+		if err != nil || len(threads) == 0 {
+			return
+		}
+		// Nobody may be there to bury it.
+		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", m.pid))
+		if len(threads) == 1 && bytes.Contains(stat, []byte(") Z ")) {
+			return
+		}
+	}
+	m.t.Error("the server does not end")
 }
 
 // compare looks for what was acknowledged in a later mount.
@@ -256,6 +275,7 @@ func TestHostErrnos(t *testing.T) {
 			}
 			m.umount()
 			h.heal()
+			m.awaitDeath()
 			before := m
 			m = mountOnHost(t, h, failTimeout)
 			before.compare(m.dir)
