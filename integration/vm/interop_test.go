@@ -179,9 +179,9 @@ var interopTurns = []string{
 	for i in 1 2; do cp size-100000 "new/Copy of a rather long name $i.dat"; done
 	echo over > lower.txt; mv -f lower.txt 'tilde~1.txt'
 	mkdir deep; cd deep; for i in 1 2 3 4 5 6 7 8; do mkdir "level $i"; cd "level $i"; echo $i > f; done`,
-	`rm -r deep many; mkdir many; for i in $(busybox seq 1 120); do : > "many/empty file number $i"; done
+	`rm -r deep many; mkdir many; for i in $(busybox seq 1 60); do : > "many/empty file number $i"; done
 	mv new/* .; touch -d '2001-02-03 04:05:07' size-512`,
-	`cd many; for i in $(busybox seq 3 13 120); do mv "empty file number $i" "E$i"; done; ls > listing`,
+	`cd many; for i in $(busybox seq 3 13 60); do mv "empty file number $i" "E$i"; done; ls > listing`,
 }
 
 // interopTree is a tree with names, sizes and times that FAT makes something special of.

@@ -52,11 +52,11 @@ func inTime(t *testing.T, scene func(t *testing.T) latency) {
 func pullUnderLoad(t *testing.T, s *Scene) latency {
 	t.Helper()
 	crew := s.Crew(volumeDir)
-	crew.Await(func(p guestapi.Progress) bool { return p.Calls >= 40 && p.Failures == 0 })
+	crew.Await(func(p guestapi.Progress) bool { return p.Calls >= 20 && p.Failures == 0 })
 
 	mark := s.KernelMark()
 	p := s.pull()
-	crew.Await(func(p guestapi.Progress) bool { return p.Failures >= 20 || crew.pulses[p.ID] })
+	crew.Await(func(p guestapi.Progress) bool { return p.Failures >= 10 || crew.pulses[p.ID] })
 	gone := s.await("gone", 1, "")
 	s.noBlocked()
 	away := s.readClock().guest.At
