@@ -6,7 +6,7 @@ import "slices"
 // were looked at once would take half a gigabyte here, which the kernel knows nothing of. So when it knows more
 // than maxNodes, it is asked to forget the oldest of those that nobody uses (FUSE_NOTIFY_PRUNE, Linux 6.18).
 const (
-	maxNodes = 1 << 17
+	maxNodes = 1 << 16
 	// pruneShare is the part of them that is to go at once; and so many have to come before it is asked again,
 	// as it may have use for all of them.
 	pruneShare = 4
