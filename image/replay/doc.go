@@ -20,7 +20,8 @@
 // # Bounds
 //
 // Writers wait for a Sync when the copies reach the limit; a syncer in the background keeps them about
-// a second young.
+// a second young, and below a quarter of the limit where the medium is fast enough. Their memory is used
+// again, and goes back to the system once nothing is written.
 //
 // # Locks
 //
