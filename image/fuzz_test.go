@@ -45,28 +45,34 @@ func FuzzScan(f *testing.F) {
 		f.Add(uint8(i), true, []byte{1, 0, 80, 0xff, 1, 0, 81, 0xff, 1, 0, 83, 0xff})
 	}
 	f.Fuzz(func(t *testing.T, base uint8, fix bool, patches []byte) {
-		m := bases[int(base)%len(bases)].Clone()
-		for ; len(patches) >= 4; patches = patches[4:] {
-			area := fuzzAreas[int(patches[0])%len(fuzzAreas)] * 512
-			if area < 0 {
-				area += m.Size()
-			}
-			if off := area + int64(patches[1])%2*256 + int64(patches[2]); off < m.Size() {
-				write(t, m, off, patches[3:4])
-			}
-		}
-		if fix {
-			for _, ss := range []int64{512, 4096} {
-				fixGPT(t, m, ss, 1)
-				fixGPT(t, m, ss, m.Size()/ss-1)
-			}
-		}
-		checkScan(t, m)
-		// The same with nearly everything beyond the end.
-		short := device.NewMem(min(m.Size(), 40*512))
-		write(t, short, 0, read(t, m, 0, short.Size()))
-		checkScan(t, short)
+		patched(t, bases[int(base)%len(bases)], fix, patches)
 	})
+}
+
+// patched changes a copy of base and looks at what a scan makes of it, and a mount.
+func patched(t *testing.T, base *device.Mem, fix bool, patches []byte) {
+	m := base.Clone()
+	for ; len(patches) >= 4; patches = patches[4:] {
+		area := fuzzAreas[int(patches[0])%len(fuzzAreas)] * 512
+		if area < 0 {
+			area += m.Size()
+		}
+		if off := area + int64(patches[1])%2*256 + int64(patches[2]); off < m.Size() {
+			write(t, m, off, patches[3:4])
+		}
+	}
+	if fix {
+		for _, ss := range []int64{512, 4096} {
+			fixGPT(t, m, ss, 1)
+			fixGPT(t, m, ss, m.Size()/ss-1)
+		}
+	}
+	checkScan(t, m)
+	// The same with nearly everything beyond the end.
+	short := device.NewMem(min(m.Size(), 40*512))
+	write(t, short, 0, read(t, m, 0, short.Size()))
+	checkScan(t, short)
+	useEach(t, m)
 }
 
 // FuzzScanBytes scans arbitrary bytes.

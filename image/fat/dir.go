@@ -107,12 +107,35 @@ func (v *Volume) pin(n *Node) error {
 	v.meta.Lock()
 	d.data = data
 	d.parse(v, n.id == rootID)
+	lost := d.disown()
 	d.loaded = true
 	v.dirBytes += int64(len(data))
 	v.loadedDirs = append(v.loadedDirs, n)
 	v.evictDirs()
 	v.meta.Unlock()
+	if lost > 0 {
+		// The directory itself can be used.
+		_ = v.note(fmt.Errorf("%w: a directory changed since it was read before: %d entries that are in use are gone; its clusters may belong to another as well",
+			ErrCorrupt, lost))
+	}
 	return nil
+}
+
+// disown takes the nodes out of the directory whose entries are not in what was read, though nobody removed
+// them, and returns their number. Two directories that share clusters get there. Nothing may be written
+// for such a node: where its entry was, there is something else, or nothing. The caller holds v.meta.
+func (d *dir) disown() (lost int) {
+	for slot, kid := range d.kids {
+		if slot < d.tail {
+			if s := d.slot(slot); !slotIsFree(s) && !slotIsLong(s) && !slotIsLabel(s) {
+				continue
+			}
+		}
+		delete(d.kids, slot)
+		kid.unlinked, kid.slot = true, -1
+		lost++
+	}
+	return lost
 }
 
 func (v *Volume) unpin(n *Node) { n.dir.pins.Add(-1) }

@@ -16,11 +16,14 @@ import (
 )
 
 var (
-	seed = flag.Uint64("seed", 1000, "seed of the exerciser for the first kind of volume; each next one has the next seed")
+	seed = flag.Uint64("seed", usualSeed, "seed of the exerciser for the first kind of volume; each next one has the next seed")
 	ops  = flag.Int("ops", usualOps, "operations of the exerciser for each kind of volume")
 )
 
-const usualOps = 4000
+const (
+	usualOps  = 4000
+	usualSeed = 1000
+)
 
 // opsEach is how many operations each of n kinds of volumes gets where -ops does not say: a million
 // in all.

@@ -1,12 +1,12 @@
 package fat_test
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,10 +15,14 @@ import (
 	"fatvol/image/fat/fattest"
 )
 
-// hostileBases are volumes with a tree on them, to be damaged.
-func hostileBases(t testing.TB) []*device.Mem {
+// hostileBase is a volume with a tree on it, and what damages copies of it.
+type hostileBase struct {
+	*device.Mem
+	*fattest.Mutator
+}
+
+func hostileBases(t testing.TB) (bases []hostileBase) {
 	t.Helper()
-	var bases []*device.Mem
 	for _, l := range []fattest.Layout{
 		{Width: 12, Clusters: 300}, {Width: 16, Clusters: 4100, RootEntries: 64}, {Width: 32, Clusters: 65600},
 	} {
@@ -53,162 +57,355 @@ func hostileBases(t testing.TB) []*device.Mem {
 		if err := v.Close(); err != nil {
 			t.Fatal(err)
 		}
-		bases = append(bases, mem)
+		mutator, err := fattest.NewMutator(mem)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bases = append(bases, hostileBase{mem, mutator})
 	}
 	return bases
 }
 
-// damage applies mutations from bytes: each takes six, to say where and what. Three in four aim at what
-// has a structure: the boot sector, the start of the FAT, directories.
-func damage(mem *device.Mem, data []byte) {
-	g := struct{ fat, root int64 }{512, 0}
-	boot := make([]byte, 512)
-	if _, err := mem.ReadAt(boot, 0); err != nil {
-		return
+// hostile uses a volume as somebody would who knows nothing of its damage, as script says. What fails must
+// fail with an error. Nothing may panic, hang, leave goroutines behind, take memory by what the volume
+// says, show a name that leads elsewhere, or write beyond the volume.
+type hostile struct {
+	t      testing.TB
+	v      *fat.Volume
+	script []byte
+	nodes  []*fat.Node // with a reference each; the root is the first
+	files  []*fat.Handle
+	names  []string // that listings have shown
+}
+
+const (
+	// hostileMemory is what a session may allocate in all, whatever the volume says.
+	hostileMemory = 256 << 20
+	// hostileTime is more than enough for a session, and an error to reach.
+	hostileTime = time.Minute
+)
+
+// session opens a damaged volume and runs the script on it.
+func session(t testing.TB, vol *device.Mem, script []byte) {
+	stuck := time.AfterFunc(hostileTime, func() {
+		stacks := make([]byte, 1<<20)
+		panic(fmt.Sprintf("a session does not end:\n%s", stacks[:runtime.Stack(stacks, true)]))
+	})
+	defer stuck.Stop()
+	goroutines := runtime.NumGoroutine()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	h := &hostile{t: t, script: script}
+	h.run(vol)
+	if len(script)%3 == 0 {
+		h.check(vol, len(script)%2 == 0)
 	}
-	le := binary.LittleEndian
-	g.fat = int64(le.Uint16(boot[14:])) * 512
-	fatBytes := int64(le.Uint16(boot[22:])) * 512
-	if fatBytes == 0 {
-		fatBytes = int64(le.Uint32(boot[36:])) * 512
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > hostileMemory {
+		t.Errorf("%d MiB allocated", n>>20)
 	}
-	g.root = g.fat + 2*fatBytes
-	for ; len(data) >= 6; data = data[6:] {
-		at := int64(le.Uint16(data[1:]))
-		switch data[0] % 8 {
-		case 0:
-			at %= 512
-		case 1, 2, 3:
-			at = g.fat + at%1024
-		case 4, 5, 6:
-			at = g.root + at%16384
-		default:
-			at = int64(le.Uint32(data[1:])) % mem.Size()
-		}
-		if at >= 0 && at < mem.Size() {
-			n := min(int64(1+data[0]>>6), mem.Size()-at, 3)
-			_, _ = mem.WriteAt(data[3:3+n], at)
+	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > goroutines; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("%d goroutines before, %d after", goroutines, runtime.NumGoroutine())
 		}
 	}
 }
 
-// session uses a volume as somebody would who knows nothing of its damage. What fails must fail with an
-// error; nothing may panic, hang, or write beyond the volume.
-func session(t testing.TB, mem *device.Mem) {
-	opt := fat.Options{CommitDelay: -time.Second, Errors: fat.ErrorsContinue,
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
-	v, err := fat.Open(mem, opt)
+func (h *hostile) run(dev device.Device) {
+	opt := fat.Options{CommitDelay: -time.Second, Log: slog.New(slog.DiscardHandler), CacheBytes: 1 << 20,
+		Errors: fat.ErrorPolicy(h.next() % 2), Repair: fat.RepairMode(h.next() % 3), ReadOnly: h.next()%8 == 0}
+	v, err := fat.Open(dev, opt)
 	if err != nil {
+		h.within(err)
+		if err.Error() == "" {
+			h.t.Error("an error without words")
+		}
 		return
 	}
-	defer func() {
-		if err := v.Close(); errors.Is(err, device.ErrBounds) {
-			t.Fatalf("close: %v", err)
+	h.v, h.nodes = v, []*fat.Node{v.Root()}
+	h.walk()
+	for len(h.script) > 0 {
+		h.within(h.step())
+	}
+	h.within(v.Sync())
+	_, err = v.Stat()
+	h.within(err)
+	for _, f := range h.files {
+		f.Close()
+	}
+	for _, n := range h.nodes[1:] {
+		n.Release(1)
+	}
+	h.within(v.Close())
+}
+
+// check has the volume checked and repaired, before it is mounted again.
+func (h *hostile) check(dev device.Device, keep bool) {
+	_, err := fat.Check(dev, fat.CheckOptions{Repair: true, Keep: keep})
+	h.within(err)
+	if err == nil {
+		h.run(dev)
+	}
+}
+
+// next is a byte of the script, 0 at its end.
+func (h *hostile) next() (b byte) {
+	if len(h.script) > 0 {
+		b, h.script = h.script[0], h.script[1:]
+	}
+	return b
+}
+
+// within fails the test for an access outside of the volume.
+func (h *hostile) within(err error) {
+	if errors.Is(err, device.ErrBounds) {
+		h.t.Helper()
+		h.t.Fatalf("outside of the volume: %v", err)
+	}
+}
+
+const (
+	hostileNodes = 300 // that a walk keeps
+	hostileFiles = 8
+)
+
+// walk takes in what can be reached, breadth first, as far as a listing goes.
+func (h *hostile) walk() {
+	for i := 0; i < len(h.nodes) && len(h.nodes) < hostileNodes; i++ {
+		if h.nodes[i].IsDir() {
+			h.list(h.nodes[i], 64)
 		}
-	}()
-	budget := 400
-	var walk func(dir *fat.Node, depth int)
-	walk = func(dir *fat.Node, depth int) {
-		var entries []fat.Entry
-		err := v.ReadDir(dir, 0, func(e *fat.Entry) bool {
+	}
+}
+
+// list reads a directory to its end, and keeps the first entries.
+func (h *hostile) list(dir *fat.Node, keep int) {
+	total, last := 0, uint64(0)
+	var entries []fat.Entry
+	h.within(h.v.ReadDir(dir, 0, func(e *fat.Entry) bool {
+		if total++; total > 1<<16 || e.Cookie <= last {
+			h.t.Fatalf("entry %d of a listing, at %d after %d", total, e.Cookie, last)
+		}
+		last = e.Cookie
+		h.shown(e.Name)
+		if len(entries) < keep {
 			entries = append(entries, *e)
-			return len(entries) < 64
-		})
-		bounded(t, err)
-		for i := range entries {
-			if budget--; budget < 0 {
-				return
-			}
-			e := &entries[i]
-			if e.Name == "." || e.Name == ".." || e.Name == "" {
-				t.Fatalf("listing shows %q", e.Name)
-			}
-			for _, c := range []byte(e.Name) {
-				if c == '/' || c < ' ' {
-					t.Fatalf("listing shows %q", e.Name)
-				}
-			}
-			n, err := v.EntryNode(dir, e)
-			bounded(t, err)
-			if err != nil {
-				continue
-			}
-			_, err = n.Attr()
-			bounded(t, err)
-			if e.IsDir {
-				if depth < 6 {
-					walk(n, depth+1)
-				}
-			} else {
-				use(t, v, dir, e.Name, n, i)
-			}
+		}
+		return true
+	}))
+	for i := range entries {
+		n, err := h.v.EntryNode(dir, &entries[i])
+		h.within(err)
+		if err != nil {
+			continue
+		}
+		_, err = n.Attr()
+		h.within(err)
+		if len(h.nodes) < hostileNodes {
+			h.nodes, h.names = append(h.nodes, n), append(h.names, entries[i].Name)
+		} else {
 			n.Release(1)
 		}
 	}
-	walk(v.Root(), 0)
-	n, err := v.Create(v.Root(), "something new", 0)
-	bounded(t, err)
-	if err == nil {
-		_, err = n.WriteAt(make([]byte, 3000), 0)
-		bounded(t, err)
-		n.Release(1)
-	}
-	bounded(t, v.Sync())
 }
 
-// use does something with a file.
-func use(t testing.TB, v *fat.Volume, dir *fat.Node, name string, n *fat.Node, i int) {
-	buf := make([]byte, 4096)
-	_, err := n.ReadAt(buf, 0)
-	bounded(t, err)
-	switch i % 5 {
+// shown checks a name: it must be one component of a path.
+func (h *hostile) shown(name string) {
+	if name == "" || name == "." || name == ".." || strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f }) {
+		h.t.Errorf("a listing shows %q", name)
+	}
+}
+
+func (h *hostile) node() *fat.Node { return h.nodes[int(h.next())%len(h.nodes)] }
+
+// name is one that a listing has shown, mostly.
+func (h *hostile) name() string {
+	n := int(h.next())
+	switch {
+	case n < 32 || len(h.names) == 0:
+		return fmt.Sprintf("name of ours %d", n)
+	case n < 48:
+		return []string{"..", ".", "", "a/b", "\x00", "\xff", ":d800", strings.Repeat("long", 64)}[n%8]
+	}
+	return h.names[(n*7+int(h.next()))%len(h.names)]
+}
+
+// offset is within the file, mostly, or where offsets end.
+func (h *hostile) offset(n *fat.Node) int64 {
+	a, err := n.Attr()
+	h.within(err)
+	switch k := int64(h.next()); {
+	case k < 16:
+		return fat.MaxFileSize - k
+	case k < 32:
+		return a.Size
+	default:
+		return k * 977 % (min(a.Size, 1<<20) + 512)
+	}
+}
+
+func (h *hostile) step() error {
+	op, n := h.next(), h.node()
+	buf := make([]byte, 1+int(h.next())*37)
+	switch op % 16 {
 	case 0:
-		_, _, err = n.Append(buf[:600])
+		_, err := n.ReadAt(buf, h.offset(n))
+		return err
 	case 1:
-		err = v.Unlink(dir, name)
+		_, err := n.WriteAt(buf, h.offset(n))
+		return err
 	case 2:
-		err = v.Rename(dir, name, v.Root(), fmt.Sprintf("moved %d", i), 0)
+		if op&0x80 != 0 {
+			_, err := n.WriteAllAt(buf, h.offset(n))
+			return err
+		}
+		_, _, err := n.Append(buf)
+		return err
 	case 3:
-		a, _ := n.Attr()
-		err = n.Truncate(min(a.Size/2, 1<<20))
+		if op&0x80 != 0 {
+			return n.Truncate(0)
+		}
+		return n.Truncate(min(h.offset(n), 4<<20))
 	case 4:
-		_, err = n.WriteAt(buf[:100], 300)
+		if op&0x40 != 0 {
+			return n.Allocate(h.offset(n), int64(len(buf)), op&0x80 != 0)
+		}
+		return n.Zero(h.offset(n), int64(len(buf)), op&0x80 != 0)
+	case 5:
+		made, err := h.v.Create(n, h.name(), 0)
+		return h.made(made, err)
+	case 6:
+		made, err := h.v.Mkdir(n, h.name(), 0)
+		return h.made(made, err)
+	case 7:
+		return h.v.Unlink(n, h.name())
+	case 8:
+		return h.v.Rmdir(n, h.name())
+	case 9, 10:
+		return h.v.Rename(n, h.name(), h.node(), h.name(), fat.RenameFlags(h.next()%3))
+	case 11:
+		found, _, err := h.v.Lookup(n, h.name())
+		return h.made(found, err)
+	case 12:
+		if n.IsDir() {
+			h.list(n, 4)
+		}
+		return nil
+	case 13:
+		now := time.Unix(int64(h.next())<<24, 0)
+		return errors.Join(n.SetTimes(&now, &now, &now), n.SetAttributes(fat.Attributes(h.next())))
+	case 14:
+		return h.open(n)
+	default:
+		switch op >> 6 {
+		case 2:
+			return h.v.Sync()
+		case 3:
+			<-h.v.Repaired()
+			return n.Sync()
+		}
+		_, err := n.CopyTo(h.node(), h.offset(n), h.offset(n), int64(len(buf)))
+		return err
 	}
-	bounded(t, err)
 }
 
-// bounded fails the test for an access outside of the volume.
-func bounded(t testing.TB, err error) {
-	t.Helper()
-	if errors.Is(err, device.ErrBounds) {
-		t.Fatalf("outside of the volume: %v", err)
+func (h *hostile) made(n *fat.Node, err error) error {
+	if err == nil && n != h.v.Root() {
+		if len(h.nodes) < hostileNodes {
+			h.nodes = append(h.nodes, n)
+		} else {
+			n.Release(1)
+		}
 	}
+	return err
 }
 
+// open opens a file, or closes one that is open.
+func (h *hostile) open(n *fat.Node) error {
+	if len(h.files) >= hostileFiles || n.IsDir() {
+		if len(h.files) > 0 {
+			h.files[0].Close()
+			h.files = h.files[1:]
+		}
+		return nil
+	}
+	f, err := n.Open()
+	if err == nil {
+		h.files = append(h.files, f)
+	}
+	return err
+}
+
+// randomBytes is what a seed makes of a session: changes of the volume, and a script.
+func randomBytes(seed uint64) (changes, script []byte) {
+	rng := rand.New(rand.NewPCG(seed, 7))
+	fill := func(n int) []byte {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(rng.Uint32())
+		}
+		return b
+	}
+	return fill(8 * (1 + rng.IntN(1+rng.IntN(30)))), fill(rng.IntN(400))
+}
+
+// foundBy are seeds of sessions that found something.
+var foundBy = []uint64{
+	1150, // a directory that was read again, and then lacked entries that were in use
+}
+
+// TestHostileVolumes runs sessions on damaged volumes: the same ones each time, and some that are new.
 func TestHostileVolumes(t *testing.T) {
 	bases := hostileBases(t)
-	for seed := uint64(0); seed < 6000; seed++ {
-		rng := rand.New(rand.NewPCG(seed, 7))
-		data := make([]byte, 6*(1+rng.IntN(40)))
-		for i := range data {
-			data[i] = byte(rng.Uint32())
+	usual, others := uint64(500), uint64(150)
+	if testing.Short() {
+		usual, others = 120, 40
+	}
+	run := func(seed uint64) {
+		changes, script := randomBytes(seed)
+		base := bases[seed%uint64(len(bases))]
+		vol := base.Clone()
+		base.Mutate(vol, changes)
+		session(t, vol, script)
+		if t.Failed() {
+			t.Fatalf("seed %d; -seed %d begins with it", seed, seed)
 		}
-		mem := bases[seed%uint64(len(bases))].Clone()
-		damage(mem, data)
-		session(t, mem)
+	}
+	for _, seed := range foundBy {
+		run(seed)
+	}
+	for seed := range usual {
+		run(seed)
+	}
+	first := *seed
+	if first == usualSeed {
+		first = rand.Uint64()
+	}
+	t.Logf("random sessions from seed %d on", first)
+	for n := range others {
+		run(first + n)
 	}
 }
 
 func FuzzVolume(f *testing.F) {
 	bases := hostileBases(f)
-	f.Add(uint8(0), []byte{1, 6, 0, 3, 0, 0})
-	f.Add(uint8(2), []byte{4, 26, 0, 2, 0, 0, 1, 8, 0, 2, 0, 0})
-	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
-		if len(data) > 600 {
+	add := func(seed uint64) {
+		changes, script := randomBytes(seed)
+		f.Add(uint8(seed%uint64(len(bases))), changes, script)
+	}
+	for _, seed := range foundBy {
+		add(seed)
+	}
+	for seed := range uint64(60) {
+		add(seed)
+	}
+	f.Fuzz(func(t *testing.T, which uint8, changes, script []byte) {
+		if len(changes) > 8*64 || len(script) > 1000 {
 			return
 		}
-		mem := bases[int(which)%len(bases)].Clone()
-		damage(mem, data)
-		session(t, mem)
+		base := bases[int(which)%len(bases)]
+		vol := base.Clone()
+		base.Mutate(vol, changes)
+		session(t, vol, script)
 	})
 }
