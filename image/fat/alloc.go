@@ -78,12 +78,23 @@ func (t *table) unmarkExtentLocked(e extent) {
 	}
 }
 
+// straddles reports whether the i-th entry of a page lies across two atoms, as one in 341 does on FAT12.
+// Such an entry cannot be changed at once, and where a chain ends is changed: so these clusters are handed
+// out only when there is no other.
+func (t *table) straddles(i uint32) bool {
+	if !t.narrow {
+		return false
+	}
+	from, to := t.w.span(i)
+	return from/atom != (to-1)/atom
+}
+
 // scanPageLocked returns the first allocatable run in page p at or after entry i, at most want long.
 func (t *table) scanPageLocked(p *page, i, want uint32) (start, n uint32) {
 	end := min(t.perPage, t.entries-p.idx*t.perPage)
 	m := t.marks[p.idx]
 	for ; i < end; i++ {
-		free := t.w.get(p.data, i) == 0 && (m == nil || m.bits[i/64]&(1<<(i%64)) == 0)
+		free := t.w.get(p.data, i) == 0 && (m == nil || m.bits[i/64]&(1<<(i%64)) == 0) && (t.anyEntry || !t.straddles(i))
 		switch {
 		case free && n == 0:
 			start, n = i, 1
@@ -185,6 +196,7 @@ func (t *table) continueLocked(idx, n, want uint32) (uint32, error) {
 func (t *table) reserve(want uint32, goal Cluster, win *window, ahead uint32) (*reservation, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	defer func() { t.anyEntry = false }()
 	r := &reservation{}
 	if goal > firstCluster {
 		if err := t.pinLocked(r, extent{goal - 1, 1}); err != nil {
@@ -216,6 +228,11 @@ func (t *table) reserve(want uint32, goal Cluster, win *window, ahead uint32) (*
 		}
 		if e.n == 0 {
 			if t.dropWindowsLocked() {
+				continue
+			}
+			if t.narrow && !t.anyEntry {
+				t.anyEntry = true
+				clear(t.full)
 				continue
 			}
 			t.noticeFullLocked()

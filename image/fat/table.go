@@ -64,6 +64,9 @@ type table struct {
 	mismatch bool   // the free count proved wrong, and said so
 	// touched has the clusters whose entries changed since a repair began to look; nil otherwise.
 	touched *clusterSet
+	narrow  bool // FAT12: some entries straddle atoms
+	// anyEntry lets the search for free clusters take those clusters.
+	anyEntry bool
 }
 
 func newTable(dev device.Device, geo *Geometry, cacheBytes int64) *table {
@@ -78,6 +81,7 @@ func newTable(dev device.Device, geo *Geometry, cacheBytes int64) *table {
 		marks:    make(map[uint32]*markPage),
 		windows:  make(map[*window]struct{}),
 		hint:     firstCluster,
+		narrow:   geo.Width == FAT12,
 		maxPages: max(cleanPages, int(cacheBytes/2/pageBytes)),
 	}
 	switch geo.Width {
