@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
@@ -20,10 +21,11 @@ const devFuse = "/dev/fuse"
 
 // A kernelMount is the mount as the kernel has it.
 type kernelMount struct {
-	dir    string   // mount point, absolute and without symbolic links
-	id     deviceID // st_dev of the mount
-	direct bool     // mount(2) was ours, not fusermount3's
-	notify *os.File // a second descriptor of the connection, for notifications that go-fuse lacks
+	dir    string                     // mount point, absolute and without symbolic links
+	id     deviceID                   // st_dev of the mount
+	direct bool                       // mount(2) was ours, not fusermount3's
+	via    *atomic.Pointer[Unmounter] // who unmounts, where that is not us
+	notify *os.File                   // a second descriptor of the connection, for notifications that go-fuse lacks
 }
 
 // attach mounts on dir and greets the kernel.
@@ -33,7 +35,7 @@ func (s *Server) attach(dir string) error {
 		return err
 	}
 	opt := &s.fs.opt
-	m := kernelMount{dir: dir, direct: privileged()}
+	m := kernelMount{dir: dir, direct: privileged(), via: new(atomic.Pointer[Unmounter])}
 	var fd int
 	if m.direct {
 		fd, err = mountDirect(dir, opt)

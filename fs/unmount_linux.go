@@ -82,7 +82,24 @@ func (m *kernelMount) unmount(lazy bool) error {
 	return m.unmountPath(dir, lazy)
 }
 
+// UnmountPath unmounts what is on dir by the means of this process's user.
+func UnmountPath(dir string, lazy bool) error {
+	m := kernelMount{direct: privileged()}
+	return m.unmountPath(dir, lazy)
+}
+
+// Unmounter unmounts what is on dir. Its errors are those of Server.Unmount.
+type Unmounter func(dir string, lazy bool) error
+
+// UnmountBy has somebody else unmount from now on.
+func (s *Server) UnmountBy(u Unmounter) { s.mount.via.Store(&u) }
+
 func (m *kernelMount) unmountPath(dir string, lazy bool) error {
+	if m.via != nil {
+		if via := m.via.Load(); via != nil {
+			return (*via)(dir, lazy)
+		}
+	}
 	if m.direct {
 		flags := unix.UMOUNT_NOFOLLOW
 		if lazy {

@@ -406,3 +406,35 @@ func TestOpenLeaksNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestLockQEMU: qemu takes open file description locks on single bytes from 100 on, of images that it
+// writes to. Each keeps the other away.
+func TestLockQEMU(t *testing.T) {
+	const qemuByte = 201 // RAW_LOCK_SHARED_BASE + BLK_PERM_WRITE, as of its block/file-posix.c
+	path := volumeFile(t)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lock := func(kind int16) error {
+		return unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: kind, Start: qemuByte, Len: 1})
+	}
+	im, err := OpenVolume(path, OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lock(unix.F_RDLCK); !errors.Is(err, unix.EAGAIN) {
+		t.Errorf("qemu's lock on an image that is open: %v", err)
+	}
+	im.Close()
+	if err := lock(unix.F_RDLCK); err != nil {
+		t.Fatal(err)
+	}
+	if im, err := OpenVolume(path, OpenOptions{}); !errors.Is(err, ErrLocked) {
+		t.Errorf("an image that qemu has: %v", err)
+		if err == nil {
+			im.Close()
+		}
+	}
+}

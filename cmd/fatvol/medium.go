@@ -77,12 +77,21 @@ func (s *served) openImage() (err error) {
 			Log:       slog.New(loudHandler{s.log.Handler()}),
 		})
 		s.medium.log = replay.New(s.medium.gate, s.cfg.medium.unsynced)
+		s.medium.log.OnForeign(s.otherWriter)
 		return s.medium.log
 	})
 	if err != nil {
 		s.closeMedium()
 	}
 	return err
+}
+
+// otherWriter ends all writing: what we hold in memory is not what the volume is any more.
+func (s *served) otherWriter(cause error) {
+	if s.medium.open.Load() {
+		s.volume.SetReadOnly()
+	}
+	s.log.Error("the mount is read-only from now on: unmount it, and 'fatvol check' tells whether the volume is whole", "image", s.req.image, "err", cause)
 }
 
 // errStuck is the reason not to take up an image that a call of ours may still write to.

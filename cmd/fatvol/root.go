@@ -36,7 +36,7 @@ func rootCommand() *cobra.Command {
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsages | plainFlags"))
 	root.AddCommand(mountCommand(), umountCommand(), statusCommand(), infoCommand(), createCommand(), checkCommand(), defragCommand(), resizeCommand(), replayCommand(),
 		lsCommand(), catCommand(), cpCommand(), mvCommand(), rmCommand(), mkdirCommand(), labelCommand(), attrCommand(),
-		automountCommand(), openCommand(), ejectCommand(), versionCommand(), manCommand(), searchCommand())
+		automountCommand(), openCommand(), ejectCommand(), versionCommand(), manCommand(), unmounterCommand(), searchCommand())
 	addCompletions(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failf(exitUsage, "%s: %w: see '%s --help'", cmd.Name(), err, cmd.CommandPath())

@@ -13,6 +13,7 @@ import (
 	"fatvol/fs"
 	"fatvol/image"
 	"fatvol/image/fat"
+	"fatvol/image/replay"
 	"fatvol/watch"
 )
 
@@ -51,6 +52,9 @@ func (r *mountRequest) serve(ctx context.Context, cfg *config, ready *readyPipe)
 	signals := catchSignals(ready != nil)
 	if err := s.mount(); err != nil {
 		return mountError(r.image, err)
+	}
+	if err := s.confine(); err != nil {
+		s.log.Warn("this process keeps rights that it does not need", "err", err)
 	}
 	return s.run(signals, ready)
 }
@@ -190,8 +194,11 @@ func (s *served) close() error {
 		defer s.control.close()
 	}
 	err := s.volume.Close()
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, replay.ErrForeign) && errors.Is(err, fat.ErrNotClean):
+		return nil // all of ours had been written before; to say that the volume is whole is not for us
 	}
 	return s.closeWithout(err)
 }

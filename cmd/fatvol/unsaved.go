@@ -53,7 +53,11 @@ func makePrivate(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return checkOwner(dir, os.Geteuid())
+	if err := checkOwner(dir, os.Geteuid()); err != nil {
+		return err
+	}
+	// Whatever its mode was: names of files are in there.
+	return os.Chmod(dir, 0o700)
 }
 
 // saveUnsaved puts what could not be written into a replay file. It returns its path, and whether the

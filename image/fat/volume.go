@@ -129,6 +129,9 @@ func (v *Volume) Geometry() Geometry { return *v.geo }
 // ReadOnly reports whether changes are refused, by choice or since damage was found.
 func (v *Volume) ReadOnly() bool { return v.readOnly.Load() }
 
+// SetReadOnly refuses changes from now on. Those that were acknowledged are still written.
+func (v *Volume) SetReadOnly() { v.readOnly.Store(true) }
+
 // Serial is the volume's serial number, 0 when it has none.
 func (v *Volume) Serial() uint32 { return v.geo.Serial }
 

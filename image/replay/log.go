@@ -61,6 +61,10 @@ type Log struct {
 	seq     uint64           // changes so far
 	synced  uint64           // Syncs that succeeded
 
+	foreign   atomic.Pointer[error] // see OnForeign
+	onForeign atomic.Pointer[func(error)]
+	audited   chan struct{} // closed by the auditor
+
 	kick  chan struct{} // something is unsynced
 	early chan struct{} // much is
 	stop  chan struct{}
@@ -70,7 +74,9 @@ type Log struct {
 // New returns a Log over lower that keeps up to limit bytes; 0 is DefaultLimit.
 func New(lower device.Device, limit int64) *Log {
 	l := newLog(lower, limit)
+	l.audited = make(chan struct{})
 	go l.syncer()
+	go l.auditor()
 	return l
 }
 
@@ -146,6 +152,11 @@ func (l *Log) WriteAt(p []byte, off int64) (int, error) {
 			return 0, err
 		}
 	}
+	if !detached {
+		if err := l.guard(off, int64(len(p))); err != nil {
+			return 0, err
+		}
+	}
 	// The copy is what goes down: a call that the lower device gave up on may read it for ever.
 	l.mu.Lock()
 	data, in := l.copies.take(len(p))
@@ -172,6 +183,9 @@ func (l *Log) ZeroAt(off, n int64) error {
 	}
 	defer l.flight.RUnlock()
 	if !l.detached.Load() {
+		if err := l.guard(off, n); err != nil {
+			return err
+		}
 		if err := device.ZeroAt(l.lower, off, n); err != nil {
 			l.failed(entry{off: off, n: n})
 			return err
@@ -191,6 +205,9 @@ func (l *Log) DiscardAt(off, n int64) error {
 	defer l.flight.RUnlock()
 	if l.detached.Load() {
 		return nil
+	}
+	if err := l.Foreign(); err != nil {
+		return err
 	}
 	return device.DiscardAt(l.lower, off, n)
 }
@@ -410,6 +427,7 @@ func (l *Log) syncer() {
 func (l *Log) Close() {
 	close(l.stop)
 	<-l.done
+	<-l.audited
 }
 
 // Errors of Verify and of what uses it.

@@ -154,6 +154,7 @@ func TestForgetIsComplete(t *testing.T) {
 		mustWrite(t, l, 0, fill(4*block, byte(round)))
 		must(t, l.ZeroAt(8*block, 4*block))
 		l.Forget(0, testSize)
+		must(t, l.ZeroAt(0, 4*block))
 		must(t, l.Sync())
 		if len(l.kept)+len(l.regions)+len(l.leaving)+len(l.changed)+len(l.entries) != 0 || l.bytes != 0 {
 			t.Fatalf("round %d: %d kept, %v regions, %d leaving, %d changed, %d entries, %d bytes", round,
