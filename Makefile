@@ -31,7 +31,7 @@ BENCHFLAGS ?=
 HELPERS   := mount.fatvol mount.fuse.fatvol umount.fatvol umount.fuse.fatvol
 PLATFORMS := linux/amd64 linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64 freebsd/amd64
 
-.PHONY: all build demo test deps vm-deps unit race integration vm medium bench microbench fuzz lint man install uninstall packages clean
+.PHONY: all build demo test deps vm-deps unit race integration vm medium kills bench microbench fuzz lint man install uninstall packages clean
 
 all: build
 
@@ -80,7 +80,11 @@ bench: deps
 	$(GO) run ./integration/bench -table bin/bench.md -json bin/bench.json -plot bin/bench.svg $(BENCHFLAGS)
 
 # The engine's hot paths, in the form that benchstat reads.
-microbench:
+micro# The serving process killed at 200 random moments under load; `make integration` does 40.
+kills: deps
+	$(GO) test -timeout 30m -run '^TestKilled$$' $(TESTFLAGS) ./integration -kills 200
+
+bench:
 	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
 # Every fuzz target for FUZZTIME.

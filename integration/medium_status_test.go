@@ -12,6 +12,7 @@ type mediumStatus struct {
 	State, Reason, Moved, Repair string
 	PID                          int
 	Generation                   uint64
+	ReadOnly                     bool  `json:"read_only"`
 	HostReadOnly                 bool  `json:"host_read_only"`
 	Unsynced                     int64 `json:"unsynced_bytes"`
 	Files                        int   `json:"unsynced_files"`

@@ -15,7 +15,13 @@ import (
 	"fatvol/image/fat/fattest"
 )
 
-var sceneSeed = flag.Uint64("scene-seed", 1, "seed of the random parts of TestCutScenes")
+var (
+	sceneSeed = flag.Uint64("scene-seed", 1, "seed of the random parts of TestCutScenes")
+	sceneCut  = flag.Int("scene-cut", 0, "the only cut of each scene that TestCutScenes looks at; 0: all")
+)
+
+// leastCuts is how many cuts a whole run of TestCutScenes has to look at.
+const leastCuts = 20_000
 
 // A promise says what a file must hold at every cut from one on, until another promise of the path.
 type vow struct {
@@ -311,6 +317,15 @@ func TestCutScenes(t *testing.T) {
 		}
 	}
 	t.Logf("%d cuts checked", cuts)
+	if cuts < leastCuts && !t.Failed() && !filtered() {
+		t.Errorf("only %d cuts were looked at, expected at least %d", cuts, leastCuts)
+	}
+}
+
+// filtered reports whether -run picks some of the scenes.
+func filtered() bool {
+	run := flag.Lookup("test.run")
+	return run != nil && strings.Contains(run.Value.String(), "/")
 }
 
 // cut runs a workload and checks what every cut of it, and samples of what the host may make of the
@@ -330,36 +345,51 @@ func cutScene(t *testing.T, l fattest.Layout, work func(*scene)) (cuts int) {
 	check(t, mem)
 
 	log := c.rec.Log()
-	state := base.Clone()
-	rng := rand.New(rand.NewPCG(*sceneSeed, 3))
+	state, synced, covered := base.Clone(), base.Clone(), 0
 	for upTo := 0; upTo <= len(log); upTo++ {
 		if upTo > 0 {
 			if err := faultdev.Replay(state, log[upTo-1:upTo], 1); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if !c.verify(state, upTo, "in order") {
-			return cuts
+		if s := faultdev.Synced(log, upTo); s > covered {
+			if err := faultdev.Replay(synced, log[covered:s], s-covered); err != nil {
+				t.Fatal(err)
+			}
+			covered = s
 		}
-		cuts++
-		if upTo%3 != 0 {
-			continue
-		}
-		for k := 0; k < 2; k++ {
-			mixed := base.Clone()
-			how := "scattered"
-			if k == 0 {
-				err = c.rec.Scatter(mixed, upTo, rng)
-			} else {
-				how, err = "subset", c.rec.Subset(mixed, upTo, rng)
+		for k, how := range []string{"in order", "scattered", "a subset of the writes", "the next write torn", "scattered"} {
+			// Small volumes are cheap to look at.
+			if k > 0 && l.Width != 12 && (upTo+k)%4 != 0 || k > 3 && l.Width != 12 {
+				continue
+			}
+			cuts++
+			if *sceneCut != 0 && *sceneCut != cuts {
+				continue
+			}
+			// Each cut has numbers of its own, so that it can be repeated alone.
+			rng := rand.New(rand.NewPCG(*sceneSeed, uint64(cuts)))
+			m := state
+			switch k {
+			case 1, 4:
+				m = synced.Clone()
+				err = faultdev.Scatter(m, log[covered:upTo], rng)
+			case 2:
+				m = synced.Clone()
+				err = subset(m, log[covered:upTo], rng)
+			case 3:
+				if m = state.Clone(); upTo < len(log) {
+					err = faultdev.Tear(m, log[upTo], rng.IntN(16))
+				}
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !c.verify(mixed, upTo, how) {
+			if err := c.problem(m, upTo); err != nil {
+				t.Errorf("cut after write %d of %d, %s: %v\nto repeat: -run '%s' -scene-seed %d -scene-cut %d",
+					upTo, c.rec.Len(), how, err, t.Name(), *sceneSeed, cuts)
 				return cuts
 			}
-			cuts++
 		}
 	}
 	return cuts
@@ -372,6 +402,65 @@ func (c *scene) record(dev device.Device, work func(*scene)) {
 	c.must(err)
 	work(c)
 	c.must(c.v.Close())
+}
+
+// subset applies some of the changes of a log, each whole: a host that writes back some pages and not others.
+func subset(m *device.Mem, log []faultdev.Entry, rng *rand.Rand) error {
+	for i := range log {
+		if rng.IntN(2) == 0 {
+			if err := faultdev.Replay(m, log[i:i+1], 1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// TestCutScenesFindOneFault shows that the checks notice much less than no order at all: a single sync that
+// is missing, or one phase before the one that it has to follow.
+func TestCutScenesFindOneFault(t *testing.T) {
+	l := fattest.Layout{Width: 16, Clusters: 4200}
+	for _, name := range []string{"append", "editor", "trees", "reuse"} {
+		c, base := recordScene(t, l, workloads[name])
+		log := c.rec.Log()
+		var syncs []int
+		for i, e := range log {
+			if e.Mark == "" && e.Kind == faultdev.Sync {
+				syncs = append(syncs, i)
+			}
+		}
+		missing, swapped := 0, 0
+		for k := 1; k+1 < len(syncs) && (missing == 0 || swapped == 0); k++ {
+			before, at, after := syncs[k-1], syncs[k], syncs[k+1]
+			start := base.Clone()
+			if err := faultdev.Replay(start, log, before); err != nil {
+				t.Fatal(err)
+			}
+			// Without the sync at at, what is on both of its sides comes in any order.
+			rng := rand.New(rand.NewPCG(*sceneSeed, uint64(k)))
+			both := append(append([]faultdev.Entry{}, log[before+1:at]...), log[at+1:after]...)
+			for range 12 {
+				m := start.Clone()
+				if err := faultdev.Scatter(m, both, rng); err != nil {
+					t.Fatal(err)
+				}
+				if c.problem(m, after) != nil {
+					missing++
+					break
+				}
+			}
+			// The later phase first, and nothing of the other.
+			if err := faultdev.Replay(start, log[at+1:after], after-at-1); err != nil {
+				t.Fatal(err)
+			}
+			if c.problem(start, before) != nil {
+				swapped++
+			}
+		}
+		if missing == 0 || swapped == 0 {
+			t.Errorf("%s: with a sync missing, %d faults found; with two phases swapped, %d", name, missing, swapped)
+		}
+	}
 }
 
 // syncless hides the syncs from what is below: then there is no order at all.
