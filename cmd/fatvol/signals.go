@@ -56,7 +56,10 @@ func (w *signalWatch) serve(s *served, gone <-chan struct{}) {
 		case errors.Is(err, unix.EBUSY):
 			busy = true
 			reason := "unknown"
-			if m, err := mountAt(s.req.dir); err == nil && m != nil {
+			var by *busyError
+			if errors.As(err, &by) && by.by != "" {
+				reason = by.by
+			} else if m, err := mountAt(s.req.dir); err == nil && m != nil {
 				reason = busyReason(m)
 			}
 			s.log.Warn("not unmounted: busy; another signal detaches it", "dir", s.req.dir, "by", reason)
@@ -69,3 +72,9 @@ func (w *signalWatch) serve(s *served, gone <-chan struct{}) {
 		}
 	}
 }
+
+// A busyError says who uses a mount that could not be unmounted, where somebody else has looked.
+type busyError struct{ dir, by string }
+
+func (e *busyError) Error() string { return "unmount " + e.dir + ": " + unix.EBUSY.Error() }
+func (e *busyError) Unwrap() error { return unix.EBUSY }

@@ -30,6 +30,7 @@ type unmountOrder struct {
 type unmountAnswer struct {
 	Error string `json:"error"`
 	Busy  bool   `json:"busy"`
+	By    string `json:"by"`   // who uses it, where it is busy
 	None  bool   `json:"none"` // there is no such mount
 }
 
@@ -66,6 +67,12 @@ func serveUnmounts(device string, in io.Reader, out io.Writer) error {
 		a := unmountAnswer{Busy: errors.Is(err, unix.EBUSY), None: errors.Is(err, fs.ErrNotMounted)}
 		if err != nil {
 			a.Error = err.Error()
+		}
+		if a.Busy {
+			// Landlock keeps its parent from looking into other processes.
+			if m, err := mountAt(o.Dir); err == nil && m != nil {
+				a.By = busyReason(m)
+			}
 		}
 		if err := answers.Encode(a); err != nil {
 			return nil
@@ -122,7 +129,7 @@ func (u *unmounter) unmount(dir string, lazy bool) error {
 	case err != nil:
 		return fmt.Errorf("unmount %s: the process that could unmount is gone: %w: 'fatvol umount %s' unmounts it", dir, err, dir)
 	case a.Busy:
-		return fmt.Errorf("unmount %s: %w", dir, unix.EBUSY)
+		return &busyError{dir, a.By}
 	case a.None:
 		return fs.ErrNotMounted
 	case a.Error != "":
