@@ -60,7 +60,7 @@ func Check(dev device.Device, opt CheckOptions) (*CheckResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &checker{v: v, opt: opt, tried: map[attempt]int{}}
+	c := &checker{v: v, opt: opt, tried: map[attempt]int{}, paths: paths{v: v}}
 	err = c.all()
 	switch {
 	case c.res.Left > 0 || err != nil:
@@ -83,6 +83,7 @@ type checker struct {
 	scan  *scan
 	space space
 	told  int
+	paths paths
 	tried map[attempt]int
 }
 
@@ -135,12 +136,10 @@ func (c *checker) tell(f *fault, fixed bool) {
 	case f.slot < 0 && f.dir == 0:
 		path = "/"
 	default:
-		path = c.v.pathOf(f.place)
-	}
-	if f.kind == OrphanSlots && f.dir != 0 {
-		path = c.v.dirPath(f.dir)
-	} else if f.kind == OrphanSlots {
-		path = "/"
+		path = c.paths.of(f.place)
+		if f.kind == OrphanSlots { // they belong to no entry
+			path = c.paths.prefix + "/"
+		}
 	}
 	c.opt.Found(Finding{Kind: f.kind, Path: path, Cluster: f.at, Detail: f.text, Action: f.action, Fixed: fixed})
 }

@@ -130,5 +130,6 @@ func (c *checker) mend(found []*fault, at stage) error {
 	for _, f := range done {
 		c.tell(f, true)
 	}
+	c.paths.known = false // names change
 	return c.fixer.write()
 }

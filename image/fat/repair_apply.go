@@ -10,13 +10,22 @@ import (
 func (r *repair) damaged(s *scan) bool {
 	found := 0
 	for i := range s.found {
-		if p := &s.found[i]; !p.kind.Leftover() || p.isDir {
-			r.damage(p)
-			found++
+		p := &s.found[i]
+		if p.kind.Leftover() && !p.isDir {
+			continue
 		}
+		if found++; found <= maxDamage {
+			r.damage(p)
+		}
+	}
+	if found > maxDamage {
+		r.log.warn("repair: there is more damage, in %d places in all", found)
 	}
 	return found > 0
 }
+
+// maxDamage bounds the lines about damage: whatever more there is, 'fatvol check' tells.
+const maxDamage = 20
 
 func (r *repair) damage(p *problem) {
 	at := ""

@@ -209,3 +209,42 @@ func (v *Volume) samePlace(dir *Node, l *location) bool {
 	return !slotIsFree(s) && !slotIsLong(s) && shortOf(s) == l.short && binary.LittleEndian.Uint16(s[26:]) == uint16(l.d.first) &&
 		decodeDirent(s, v.geo.Width).first == l.d.first
 }
+
+// paths finds the paths of entries for messages, and keeps what it knows of the directory that it was asked
+// for last: there may be thousands of one.
+type paths struct {
+	v      *Volume
+	known  bool
+	dir    Cluster
+	prefix string
+	names  map[int32]string
+}
+
+func (p *paths) of(at place) string {
+	if at.slot < 0 {
+		return "/"
+	}
+	if !p.known || p.dir != at.dir {
+		p.known, p.dir, p.prefix, p.names = true, at.dir, "", map[int32]string{}
+		if at.dir != 0 {
+			p.prefix = p.v.dirPath(at.dir)
+		}
+		data, err := p.v.rawDir(at.dir)
+		if err == nil {
+			eachEntry(data, at.dir == 0, func(e *rawEntry) {
+				switch {
+				case e.raw == nil:
+				case e.units != nil:
+					p.names[e.slot] = p.v.names.ShowLong(e.units)
+				default:
+					p.names[e.slot] = p.v.names.ShowShort(shortOf(e.raw), e.raw[12])
+				}
+			})
+		}
+	}
+	name, ok := p.names[at.slot]
+	if !ok {
+		name = fmt.Sprintf("(entry %d)", at.slot)
+	}
+	return p.prefix + "/" + name
+}
