@@ -10,12 +10,13 @@ import (
 )
 
 // foreignLine is what is logged when something else writes to a mounted image.
-const foreignLine = "something else has written to the image"
+const foreignLine = "the mount is read-only from now on"
 
 // TestOtherWriter: mtools, which asks for no lock, writes to an image that is mounted. That is noticed, one
 // line says so, and nothing more is written: the volume is what was synced, and what mtools made of it.
 func TestOtherWriter(t *testing.T) {
 	need(t, "mcopy", "mtype", "fsck.fat")
+	t.Setenv("MTOOLS_SKIP_CHECK", "1") // otherwise it refuses a FAT whose second entry says that it is in use
 	for _, busy := range []bool{false, true} {
 		img := mkfsFAT(t, 16<<20, "-F", "16", "-s", "4")
 		dir := filepath.Join(t.TempDir(), "mnt")
@@ -63,7 +64,7 @@ func TestOtherWriter(t *testing.T) {
 		out, code := runCode(t, binary(t), "umount", dir)
 		<-s.done
 		forgetMount(dir)
-		if n := logLines(s, foreignLine); n != 1 && !busy || n < 1 {
+		if n := logLines(s, foreignLine); n != 1 {
 			t.Errorf("%d lines say that something else has written:\n%s", n, s.log)
 		}
 		if !busy && code != 0 {
