@@ -151,7 +151,8 @@ var variable = []struct {
 	{regexp.MustCompile(`(\d+ bytes|\d+\.\d KiB) in 1 file *`), "328 bytes in 1 file  "},
 	{regexp.MustCompile(`UNSYNCED {5,}`), "UNSYNCED             "},
 	// What was under way at the pull depends on the moment.
-	{regexp.MustCompile(`(Changes of names and times are|\d+ files are) (still )?not saved`), "1 file is ${2}not saved"},
+	{regexp.MustCompile(`(Changes of names and times are|Some changes are|\d+ files are) (still )?not saved`), "1 file is ${2}not saved"},
+	{regexp.MustCompile(`What was not saved has been\.`), "1 file has been saved."},
 }
 
 // goneReason is how a status tells why the medium is gone: which of its detectors was first depends on the moment.

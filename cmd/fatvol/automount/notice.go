@@ -52,7 +52,7 @@ func removedNotice(m *Mount, medium string) notice {
 	n := notice{kind: noticeRemoved, summary: m.name() + " was removed", body: "Everything on it was saved."}
 	if m.unsaved() {
 		n.urgent = true
-		n.body = fmt.Sprintf("%s not saved. Put %s back: nothing is lost, and what is open goes on.", unsavedText(m.Files), orThat(medium))
+		n.body = fmt.Sprintf("%s not saved. Put %s back: nothing is lost, and what is open goes on.", unsavedText(m), orThat(medium))
 	}
 	return n
 }
@@ -74,7 +74,7 @@ func otherNotice(m *Mount, mm *mountMemory) notice {
 	n := notice{kind: noticeOther, summary: "This is not the medium with " + m.name(), body: "It is left as it is."}
 	if m.unsaved() {
 		n.urgent = true
-		n.body += fmt.Sprintf(" %s still not saved: put %s back.", unsavedText(m.Files), orThat(mm.medium))
+		n.body += fmt.Sprintf(" %s still not saved: put %s back.", unsavedText(m), orThat(mm.medium))
 	}
 	return n
 }
@@ -82,7 +82,7 @@ func otherNotice(m *Mount, mm *mountMemory) notice {
 func changedNotice(m *Mount, mm *mountMemory) notice {
 	return notice{kind: noticeChanged, urgent: true, summary: m.name() + " was changed elsewhere",
 		body: fmt.Sprintf("%s not saved, and what %s holds now does not fit. It is left as it is, and the changes are kept: see fatvol replay.",
-			unsavedText(m.Files), orThat(mm.medium))}
+			unsavedText(m), orThat(mm.medium))}
 }
 
 func endedNotice(m *Mount, said string) notice {
@@ -108,14 +108,16 @@ func safeNotice(m *Medium) notice {
 }
 
 // unsavedText is the beginning of a sentence.
-func unsavedText(files int) string {
-	switch files {
-	case 0:
-		return "Changes of names and times are"
-	case 1:
+func unsavedText(m *Mount) string {
+	switch {
+	case m.Files == 1:
 		return "1 file is"
+	case m.Files > 1:
+		return fmt.Sprintf("%d files are", m.Files)
+	case m.Unsaved > 0:
+		return "Some changes are"
 	}
-	return fmt.Sprintf("%d files are", files)
+	return "Changes of names and times are"
 }
 
 func orThat(medium string) string {

@@ -81,9 +81,15 @@ func (p *planner) mounted(m *Mount) {
 	}
 }
 
+// countTime is how long the number of unsaved files may take to be known: a busy volume does not say at once.
+const countTime = 2 * time.Second
+
 // away plans for a volume whose medium is not there.
 func (p *planner) away(m *Mount, mm *mountMemory) {
 	if mm.told == noticeNone {
+		if m.Unsaved > 0 && m.Files == 0 && p.w.now.Sub(m.Since) < countTime {
+			return
+		}
 		p.tell(m, removedNotice(m, mm.medium))
 	}
 	if m.State == Verifying {

@@ -206,6 +206,21 @@ func TestPlanPulled(t *testing.T) {
 		s.later(time.Minute)
 		s.want("unmount PHOTOS expired", "detach PHOTOS expired")
 	})
+	t.Run("how many files are unsaved is not known at once", func(t *testing.T) {
+		s := mountedStage(t)
+		m := s.gone(1)
+		m.Files = 0
+		s.want()
+		m.Files = 1
+		s.want("tell removed PHOTOS")
+	})
+	t.Run("no file at all is unsaved, but something is", func(t *testing.T) {
+		s := mountedStage(t)
+		s.gone(1).Files = 0
+		s.want()
+		s.later(countTime)
+		s.want("tell removed PHOTOS")
+	})
 	t.Run("not even detached: no loop", func(t *testing.T) {
 		s := mountedStage(t)
 		s.fails = func(a *action) *result { return &result{still: true} }
