@@ -79,7 +79,7 @@ func (s *dirScanner) node(path string, st os.FileInfo, above []os.FileInfo) (*No
 	case st.Mode().IsRegular():
 		return &Node{
 			Size: st.Size(), ModTime: st.ModTime(), ReadOnly: isReadOnly(st.Mode()),
-			Open: func() (io.ReadCloser, error) { return os.Open(path) },
+			Open: func() (io.ReadCloser, error) { return openFile(path) },
 		}, nil
 	case !st.IsDir():
 		return &Node{Refused: fmt.Errorf("%s: %w", kindName(st.Mode()), errSpecial)}, nil
