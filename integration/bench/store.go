@@ -140,8 +140,15 @@ func makeArchive(files int) ([]byte, error) {
 
 // untar unpacks the archive, a file: through a pipe, tar would write what the pipe happens to bring.
 func untar(dir, archive string) error {
-	return runQuiet(exec.Command("tar", "-x", "--no-same-owner", "-f", archive, "-C", dir))
+	err := runQuiet(exec.Command("tar", "-x", "--no-same-owner", "-f", archive, "-C", dir))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errTar, err)
+	}
+	return nil
 }
+
+// errTar is what untar returns when tar was not content with something.
+var errTar = errors.New("tar")
 
 func runQuiet(cmd *exec.Cmd) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
