@@ -102,6 +102,9 @@ func (fs *fileSystem) Access(_ <-chan struct{}, in *fuse.AccessIn) fuse.Status {
 		_, st := fs.attr(n)
 		return st
 	}
+	if err := fs.vol.Alive(); err != nil {
+		return fs.status(err)
+	}
 	return fs.permit(&in.Caller, n, in.Mask)
 }
 
