@@ -118,13 +118,16 @@ func mountPointError(dir string, err error) error {
 }
 
 // privileged reports whether mount(2) is open to this process: CAP_SYS_ADMIN in its user namespace.
-func privileged() bool {
+func privileged() bool { return Capable(unix.CAP_SYS_ADMIN) }
+
+// Capable reports whether this process has a capability in its user namespace.
+func Capable(capability uint) bool {
 	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var d [2]unix.CapUserData
 	if err := unix.Capget(&h, &d[0]); err != nil {
 		return os.Geteuid() == 0
 	}
-	return d[0].Effective&(1<<unix.CAP_SYS_ADMIN) != 0
+	return d[capability/32].Effective&(1<<(capability%32)) != 0
 }
 
 // mountDirect opens /dev/fuse and mounts it. It returns the descriptor.

@@ -16,6 +16,14 @@ const (
 	exitFailed      = 32 // the mount or the unmount failed
 )
 
+// Exit codes of exec besides those of the command that it runs; they are those of env(1) and timeout(1).
+const (
+	exitExec          = 125 // the volume could not be mounted, or is not complete: the message says which
+	exitNotExecutable = 126 // the command is there, and could not be run
+	exitNotFound      = 127 // there is no such command
+	exitSignal        = 128 // and the number of the signal that ended the command
+)
+
 // exitError carries the exit code that goes with an error.
 type exitError struct {
 	code int

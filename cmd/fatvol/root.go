@@ -34,9 +34,10 @@ func rootCommand() *cobra.Command {
 	cobra.EnableCommandSorting = false
 	cobra.AddTemplateFunc("plainFlags", plainFlags)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsages | plainFlags"))
-	root.AddCommand(mountCommand(), umountCommand(), statusCommand(), infoCommand(), createCommand(), checkCommand(), defragCommand(), resizeCommand(), replayCommand(),
+	root.AddCommand(mountCommand(), umountCommand(), execCommand(), statusCommand(), infoCommand(), createCommand(), checkCommand(), defragCommand(), resizeCommand(), replayCommand(),
 		lsCommand(), catCommand(), cpCommand(), mvCommand(), rmCommand(), mkdirCommand(), labelCommand(), attrCommand(),
 		automountCommand(), openCommand(), ejectCommand(), versionCommand(), manCommand(), unmounterCommand(), searchCommand())
+	root.AddCommand(execInternals()...)
 	addCompletions(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failf(exitUsage, "%s: %w: see '%s --help'", cmd.Name(), err, cmd.CommandPath())

@@ -166,6 +166,14 @@ func (s *served) run(signals *signalWatch, ready *readyPipe) error {
 	s.server.Wait()
 	close(gone)
 	notifySupervisor("STOPPING=1")
+	if err := s.finish(); err != nil {
+		return failf(exitFailed, "mount %s: unmounted, but the image is not complete: %w", s.req.image, err)
+	}
+	return nil
+}
+
+// finish completes the image once nothing is mounted any more, and tells whoever waits for that.
+func (s *served) finish() error {
 	err := s.close()
 	end := recordEnd{Code: exitOK}
 	if err != nil {
@@ -180,10 +188,7 @@ func (s *served) run(signals *signalWatch, ready *readyPipe) error {
 	if s.record != nil {
 		s.record.finish(end)
 	}
-	if err != nil {
-		return failf(end.Code, "mount %s: unmounted, but the image is not complete: %w", s.req.image, err)
-	}
-	return nil
+	return err
 }
 
 // close writes what is left and lets go of the image. Where the medium is gone, what is left goes to
