@@ -1,6 +1,7 @@
 package image_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	iofs "io/fs"
@@ -11,34 +12,21 @@ import (
 	"time"
 
 	"fatvol/image"
-	"fatvol/image/device"
-	"fatvol/image/fat/fattest"
+	"fatvol/image/mkfat"
 )
 
-// exampleImage makes an image of a FAT16 volume in a directory that cleanUp removes.
+// exampleImage makes an image in a directory that cleanUp removes.
 func exampleImage() (path string, cleanUp func()) {
 	dir, err := os.MkdirTemp("", "fatvol-example-")
 	if err != nil {
 		log.Fatal(err)
 	}
-	layout := fattest.Layout{Width: 16, Clusters: 5000, Label: "EXAMPLE"}
-	size, err := fattest.VolumeSize(layout)
+	plan, err := mkfat.New(&mkfat.Node{Dir: true}, mkfat.Options{Size: 4 << 20, Label: "EXAMPLE"})
 	if err != nil {
 		log.Fatal(err)
 	}
 	path = filepath.Join(dir, "card.img")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		log.Fatal(err)
-	}
-	if err := os.Truncate(path, size); err != nil {
-		log.Fatal(err)
-	}
-	host, err := device.OpenHost(path, true)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer host.Close()
-	if err := fattest.Format(host, layout); err != nil {
+	if err := plan.WriteFile(context.Background(), path, false, nil); err != nil {
 		log.Fatal(err)
 	}
 	return path, func() { os.RemoveAll(dir) }
