@@ -106,8 +106,10 @@ func (c *config) finish() error {
 	}
 	// The kernel asks for a directory's attributes anew after each change in it, only to check its mode.
 	// So it is us who check, unless a mask closes directories to somebody: that only the kernel can keep
-	// and cache names all the same.
-	c.fs.DefaultPermissions = c.fs.DefaultPermissions || c.fs.DMask&0o111 != 0
+	// and cache names all the same; or unless the group counts, which FUSE does not tell of processes in
+	// other pid namespaces.
+	c.fs.DefaultPermissions = c.fs.DefaultPermissions || c.fs.DMask&0o111 != 0 ||
+		groupCounts(c.fs.DMask) || groupCounts(c.fs.FMask)
 	if c.timeOffset != nil {
 		c.fat.Clock = fat.NewClock(time.UTC, *c.timeOffset, true)
 	} else {
@@ -159,3 +161,6 @@ func checkCodePage(name string) error {
 	_, err := fat.NewNames(fat.NameOptions{CodePage: name})
 	return err
 }
+
+// groupCounts reports whether a mask gives the group other rights than it gives everybody else.
+func groupCounts(mask uint32) bool { return mask>>3&7 != mask&7 }

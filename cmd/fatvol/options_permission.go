@@ -24,5 +24,5 @@ var permissionOptions = []option{
 	{"allow_other", flagValue(func(c *config) { c.fs.AllowOther = true }),
 		"Other users may reach the mount, as far as owner and masks let them. Always on for root; for others `user_allow_other` must be set in /etc/fuse.conf."},
 	{"default_permissions", flagValue(func(c *config) { c.fs.DefaultPermissions = true }),
-		"The kernel checks permissions by owner and mode, and not fatvol, which does the same but needs fewer requests for it. Always on where a mask lets some users not pass through directories."},
+		"The kernel checks permissions by owner and mode, and not fatvol, which does the same but needs fewer requests for it. Always on where a mask lets some users not pass through directories, or gives the group other rights than everybody."},
 }

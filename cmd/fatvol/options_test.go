@@ -81,7 +81,10 @@ var optionCases = []struct {
 	{"allow_other", func(c *config) any { return c.fs.AllowOther }, true},
 	{"default_permissions,umask=022", func(c *config) any { return c.fs.DefaultPermissions }, true},
 	{"umask=022", func(c *config) any { return c.fs.DefaultPermissions }, false},
-	{"umask=022,dmask=026", func(c *config) any { return c.fs.DefaultPermissions }, false},
+	{"umask=022,dmask=026", func(c *config) any { return c.fs.DefaultPermissions }, true},
+	{"umask=022,fmask=0133", func(c *config) any { return c.fs.DefaultPermissions }, false},
+	{"umask=022,fmask=0137", func(c *config) any { return c.fs.DefaultPermissions }, true},
+	{"umask=002", func(c *config) any { return c.fs.DefaultPermissions }, true},
 	{"umask=022,dmask=023", func(c *config) any { return c.fs.DefaultPermissions }, true},
 
 	{"utf8", func(c *config) any { return c.fat.Names.IOCharset }, "utf8"},
