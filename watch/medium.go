@@ -45,6 +45,7 @@ type Medium struct {
 	writable bool // the image was opened for writing
 	meter    meter
 	cur      atomic.Pointer[view]
+	left     atomic.Pointer[conn] // that of the generation before; nil in the first
 
 	mu struct {
 		sync.Mutex                   // one transition at a time
@@ -133,6 +134,9 @@ func (m *Medium) transition(n news) bool {
 			m.cfg.Log.Error("bug in the medium's state machine", "error", bug)
 		}
 		return false
+	}
+	if v.conn != nil && w.conn != v.conn {
+		m.left.Store(v.conn)
 	}
 	m.replaceLocked(v, w)
 	if w.State == Closed {

@@ -66,6 +66,7 @@ func (m *Medium) returns(ctx context.Context) {
 
 // verify looks once at what is at the path, and reports whether the medium is back.
 func (m *Medium) verify(ctx context.Context) bool {
+	m.awaitRelease(ctx)
 	m.meter.looks.Add(1)
 	h, err := m.reopen(ctx)
 	if err != nil {
@@ -100,6 +101,23 @@ func (m *Medium) verify(ctx context.Context) bool {
 	}
 	m.refuse(err)
 	return false
+}
+
+// awaitRelease waits until the descriptor of the generation before is closed: its lock would keep the image from
+// being opened again, as if it were somebody else's. A host that hangs may never close it, so it waits for
+// minLook at most.
+func (m *Medium) awaitRelease(ctx context.Context) {
+	c := m.left.Load()
+	if c == nil {
+		return
+	}
+	timer := time.NewTimer(minLook)
+	defer timer.Stop()
+	select {
+	case <-c.closed:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // examine returns nil if c is the image that was left.
