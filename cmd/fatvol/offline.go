@@ -97,6 +97,10 @@ func offlineError(command, path string, err error) error {
 		return failf(exitInterrupted, "%s %s: stopped; the volume is whole, and what was done stays done", command, path)
 	case errors.Is(err, fat.ErrCorrupt):
 		return failf(exitFailed, "%s %s: %w: nothing is moved on a damaged volume; repair it with 'fatvol check --repair' first", command, path, withoutPath(path, err))
+	case errors.Is(err, fat.ErrLost):
+		return failf(exitFailed, "%s %s: %w: give them back with 'fatvol check --repair' first", command, path, withoutPath(path, err))
+	case errors.Is(err, fat.ErrNoSpace):
+		return failf(exitFailed, "%s %s: %w: remove files, or choose another size ('fatvol resize %s min' finds the smallest)", command, path, withoutPath(path, err), path)
 	}
 	return failf(exitFailed, "%s %s: %w", command, path, withoutPath(path, err))
 }
