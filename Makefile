@@ -73,6 +73,10 @@ medium: vm
 
 MEDIUM := Host|Gone|Detector|Unmount|Umount|Return|Renamed|Permissions|Replay|Unsaved|Changed|Lazy|Status|Signal|Demo
 
+# The serving process killed at 200 random moments under load; `make integration` does 40.
+kills: deps
+	$(GO) test -timeout 30m -run '^TestKilled$$' $(TESTFLAGS) ./integration -kills 200
+
 # fatvol beside other file systems; BENCHFLAGS='-quick' takes some minutes, -help lists the flags.
 bench: deps
 	@.ci/install-deps bench
@@ -80,11 +84,7 @@ bench: deps
 	$(GO) run ./integration/bench -table bin/bench.md -json bin/bench.json -plot bin/bench.svg $(BENCHFLAGS)
 
 # The engine's hot paths, in the form that benchstat reads.
-micro# The serving process killed at 200 random moments under load; `make integration` does 40.
-kills: deps
-	$(GO) test -timeout 30m -run '^TestKilled$$' $(TESTFLAGS) ./integration -kills 200
-
-bench:
+microbench:
 	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
 
 # Every fuzz target for FUZZTIME.

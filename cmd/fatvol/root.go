@@ -34,15 +34,37 @@ func rootCommand() *cobra.Command {
 	cobra.EnableCommandSorting = false
 	cobra.AddTemplateFunc("plainFlags", plainFlags)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsages | plainFlags"))
-	root.AddCommand(mountCommand(), umountCommand(), execCommand(), statusCommand(), infoCommand(), createCommand(), checkCommand(), defragCommand(), resizeCommand(), replayCommand(),
-		lsCommand(), catCommand(), cpCommand(), mvCommand(), rmCommand(), mkdirCommand(), labelCommand(), attrCommand(),
-		automountCommand(), openCommand(), ejectCommand(), versionCommand(), manCommand(), unmounterCommand(), searchCommand())
+	for _, g := range commandGroups() {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title + ":"})
+		for _, c := range g.commands {
+			c.GroupID = g.title
+			root.AddCommand(c)
+		}
+	}
+	root.AddCommand(versionCommand(), manCommand(), unmounterCommand(), searchCommand())
 	root.AddCommand(execInternals()...)
 	addCompletions(root)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failf(exitUsage, "%s: %w: see '%s --help'", cmd.Name(), err, cmd.CommandPath())
 	})
 	return root
+}
+
+// A commandGroup is a section of the help.
+type commandGroup struct {
+	title    string
+	commands []*cobra.Command
+}
+
+func commandGroups() []commandGroup {
+	return []commandGroup{
+		{"Mounts", []*cobra.Command{mountCommand(), umountCommand(), execCommand(), statusCommand(), replayCommand()}},
+		{"Images", []*cobra.Command{createCommand(), infoCommand(), checkCommand(), defragCommand(), resizeCommand()}},
+		{"Files in images, without a mount", []*cobra.Command{
+			lsCommand(), catCommand(), cpCommand(), mvCommand(), rmCommand(), mkdirCommand(), attrCommand(), labelCommand(),
+		}},
+		{"On the desktop", []*cobra.Command{automountCommand(), openCommand(), ejectCommand()}},
+	}
 }
 
 // plainFlags takes the "[=true|false]" of pflag's switches out of a help text, and keeps the columns.
