@@ -42,7 +42,6 @@ func TestComplete(t *testing.T) {
 		{[]string{"mount", "-o", "no-such-option"}, []string{noSpace}},
 		{[]string{"mount", "-o", "partition="}, []string{noSpace}},
 		{[]string{"info", "-o", "codep"}, []string{"codepage=", noSpace}},
-		{[]string{"umount", ""}, []string{noFile}},
 		{[]string{"replay", "ext"}, []string{"extract", noFile}},
 	} {
 		if got := complete(t, tc.words...); !slices.Equal(got, tc.want) {

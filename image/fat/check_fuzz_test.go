@@ -35,26 +35,28 @@ func TestCheckHostile(t *testing.T) {
 	}
 	for seed := range uint64(rounds) {
 		rng := rand.New(rand.NewPCG(seed, 11))
-		data := make([]byte, 6*(1+rng.IntN(40)))
+		data := make([]byte, 8*(1+rng.IntN(40)))
 		for i := range data {
 			data[i] = byte(rng.Uint32())
 		}
-		m := bases[seed%uint64(len(bases))].Clone()
-		damage(m, data)
+		base := bases[seed%uint64(len(bases))]
+		m := base.Clone()
+		base.Mutate(m, data)
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { mended(t, m) })
 	}
 }
 
 func FuzzCheck(f *testing.F) {
 	bases := hostileBases(f)
-	f.Add(uint8(0), []byte{1, 6, 0, 3, 0, 0})
-	f.Add(uint8(2), []byte{4, 26, 0, 2, 0, 0, 1, 8, 0, 2, 0, 0})
+	f.Add(uint8(0), []byte{2, 0, 6, 0, 3, 0, 0, 0})
+	f.Add(uint8(2), []byte{5, 0, 26, 0, 2, 0, 0, 0, 2, 0, 8, 0, 2, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
 		if len(data) > 600 {
 			return
 		}
-		m := bases[int(which)%len(bases)].Clone()
-		damage(m, data)
+		base := bases[int(which)%len(bases)]
+		m := base.Clone()
+		base.Mutate(m, data)
 		mended(t, m)
 	})
 }
