@@ -18,8 +18,8 @@ func fillUp(t *testing.T, m *mounted, leave int) (cluster int64) {
 	var st unix.Statfs_t
 	must(t, unix.Statfs(m.dir, &st))
 	f := create(t, m.path("filler"), "")
-	must(t, unix.Fallocate(int(f.Fd()), 0, 0, (int64(st.Bfree)-int64(leave))*st.Bsize))
-	return st.Bsize
+	must(t, unix.Fallocate(int(f.Fd()), 0, 0, (int64(st.Bfree)-int64(leave))*int64(st.Bsize)))
+	return int64(st.Bsize)
 }
 
 // The kernel makes EIO of a direct write that is cut short, and EIO says that the medium is broken.

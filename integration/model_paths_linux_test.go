@@ -28,7 +28,7 @@ func (m *mountTarget) onPath(path string, op fattest.Op) (res fattest.Result, er
 	case fattest.OpUnlink:
 		return res, unix.Unlink(path)
 	case fattest.OpTimes:
-		return res, unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{{Sec: op.Off2}, {Sec: op.Off}}, 0)
+		return res, setTimes(path, op.Off2, op.Off)
 	case fattest.OpAttr:
 		return res, setAttributes(path, op.Flags)
 	case fattest.OpList:
@@ -143,4 +143,17 @@ func setAttributes(path string, to int) error {
 	}
 	defer unix.Close(fd)
 	return unix.IoctlSetPointerInt(fd, fatIoctlSetAttributes, to)
+}
+
+// setTimes sets the times of access and modification, in seconds of Unix.
+func setTimes(path string, accessed, modified int64) error {
+	var times []unix.Timespec
+	for _, seconds := range []int64{accessed, modified} {
+		ts, err := unix.TimeToTimespec(time.Unix(seconds, 0))
+		if err != nil {
+			return err
+		}
+		times = append(times, ts)
+	}
+	return unix.UtimesNanoAt(unix.AT_FDCWD, path, times, 0)
 }

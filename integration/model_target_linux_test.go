@@ -52,7 +52,7 @@ func newMountTarget(t testing.TB, l fattest.Layout, opts ...string) (*mountTarge
 func fastDir(t testing.TB) string {
 	const memory, enough = "/dev/shm", 2 << 30
 	var st unix.Statfs_t
-	if unix.Statfs(memory, &st) != nil || st.Type != unix.TMPFS_MAGIC || int64(st.Bavail)*st.Bsize < enough {
+	if unix.Statfs(memory, &st) != nil || st.Type != unix.TMPFS_MAGIC || int64(st.Bavail)*int64(st.Bsize) < enough {
 		return t.TempDir()
 	}
 	dir, err := os.MkdirTemp(memory, "fatvol-model-")
@@ -108,7 +108,7 @@ func (m *mountTarget) Free() (uint32, error) {
 	if err := unix.Statfs(m.dir, &st); err != nil {
 		return 0, err
 	}
-	return uint32(int64(st.Bfree) * st.Frsize / int64(m.cluster)), nil
+	return uint32(int64(st.Bfree) * int64(st.Frsize) / int64(m.cluster)), nil
 }
 
 // imageSource is an image that is not mounted.

@@ -141,7 +141,7 @@ func (h *Host) ReadNoWait(p []byte, off int64) (done bool, err error) {
 func liesInMemory(fd int) bool {
 	var st unix.Statfs_t
 	err := unix.Fstatfs(fd, &st)
-	return err == nil && (st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC)
+	return err == nil && (uint32(st.Type) == unix.TMPFS_MAGIC || uint32(st.Type) == unix.RAMFS_MAGIC)
 }
 
 // WriteBack writes what the host has cached of a range to the medium, and waits for that. It makes

@@ -213,7 +213,7 @@ func statusBytes(file, field string) (int64, error) {
 func childCost(st *os.ProcessState) cost {
 	c := cost{cpu: st.UserTime() + st.SystemTime()}
 	if u, ok := st.SysUsage().(*syscall.Rusage); ok {
-		c.peak = u.Maxrss << 10
+		c.peak = int64(u.Maxrss) << 10
 	}
 	return c
 }
