@@ -15,8 +15,6 @@ func TestCreate(t *testing.T) {
 	v := shared(t)
 	const tree, image, dir = "/tmp/tree", "/tmp/volume.img", "/mnt/volume"
 	files := createTree()
-	v.Run("mkdir", "-p", tree)
-	v.WriteTree(tree, files)
 	for _, c := range []struct{ name, args string }{
 		{"FAT12", "--size 16M --fat 12"},
 		{"FAT16 of 4096 byte sectors", "--size 64M --fat 16 --sector 4096"},
@@ -24,6 +22,8 @@ func TestCreate(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := v.in(t)
+			v.Run("mkdir", "-p", tree)
+			v.WriteTree(tree, files)
 			v.Shell(fmt.Sprintf("rm -f %s; fatvol create %s %s --label CREATED --from %s -o tz=UTC", image, image, c.args, tree))
 			v.fsck(image)
 			v.mount(kernel, image, dir, sameOptions)
