@@ -398,7 +398,8 @@ func (v *Volume) backgroundError(err error) error {
 		return err
 	}
 	v.failures.record(err)
-	if v.noted.first(err.Error()) && !errors.Is(err, ErrClosed) {
+	// That a medium is gone is said by whoever watches it, in one line.
+	if v.Alive() == nil && v.noted.first(err.Error()) && !errors.Is(err, ErrClosed) {
 		v.opt.Log.Error("cannot write changes to the volume; they are kept and tried again", "error", err)
 	}
 	return err
