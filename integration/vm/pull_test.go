@@ -37,7 +37,7 @@ type latency struct{ took, limit int64 }
 // machine that emulates the guest stops at the wrong moment. What is wrong otherwise is wrong at once.
 func inTime(t *testing.T, scene func(t *testing.T) latency) {
 	t.Helper()
-	const pulls = 8
+	const pulls = 4
 	for i := range pulls {
 		var l latency
 		if !t.Run(fmt.Sprintf("pull %d", i+1), func(t *testing.T) { l = scene(t) }) || l.took <= l.limit {
