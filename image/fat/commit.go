@@ -190,8 +190,18 @@ func (v *Volume) settled() bool {
 	return v.plan == nil && !v.epoch.open && len(v.epoch.trims) == 0 && len(v.dead) == 0 && len(v.mirror) == 0
 }
 
-// Pending reports whether there are changes of names, sizes, times or the FAT that are in memory only.
-func (v *Volume) Pending() bool { return !v.opt.ReadOnly && !v.settled() }
+// Pending reports whether there are changes of names, sizes, times or the FAT that are in memory only. It
+// does not wait for the medium: while a commit is under way there are.
+func (v *Volume) Pending() bool {
+	if v.opt.ReadOnly {
+		return false
+	}
+	if !v.commitMu.TryLock() {
+		return true
+	}
+	defer v.commitMu.Unlock()
+	return !v.settled()
+}
 
 // drain commits until nothing is left to write.
 func (v *Volume) drain() error {

@@ -19,7 +19,11 @@ type dir struct {
 	pins   atomic.Int32 // operations that need the contents in memory
 	loadMu sync.Mutex   // one reader of the contents at a time; taken before v.meta
 
-	// Guarded by v.meta. Meaningful only while loaded.
+	contents
+}
+
+// contents is what is known of a directory's slots. Guarded by v.meta. Meaningful only while loaded.
+type contents struct {
 	loaded  bool
 	used    bool   // since the last look of the evictor
 	inPlan  bool   // the commit under way writes what memory already holds
@@ -54,6 +58,13 @@ type removedName struct {
 
 func newDir() *dir {
 	return &dir{kids: make(map[int32]*Node)}
+}
+
+// forget makes d a directory of which nothing is known, in place: that there is one, and so that its node
+// is a directory, never changes.
+func (d *dir) forget() {
+	d.kids, d.contents = make(map[int32]*Node), contents{}
+	d.pins.Store(0)
 }
 
 func (d *dir) slots() int32 { return int32(len(d.data) / slotSize) }

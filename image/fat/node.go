@@ -18,7 +18,7 @@ type Node struct {
 	v   *Volume
 	id  uint64
 	ino uint64
-	dir *dir // nil for a file
+	dir *dir // nil for a file; set before anybody else knows the node
 
 	refs atomic.Int64 // changed under v.meta (shared is enough); see Volume.drop
 

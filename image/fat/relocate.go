@@ -294,7 +294,7 @@ func (v *Volume) writeDir(n *Node, p piece, r *reservation) error {
 	}
 	v.meta.RUnlock()
 	if p.at == 0 {
-		d := &dir{data: img}
+		d := &dir{contents: contents{data: img}}
 		d.nameDot(r.first(), v.geo.Width)
 	}
 	for _, e := range r.extents {

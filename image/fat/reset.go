@@ -69,7 +69,7 @@ func (n *Node) retire() {
 	n.unlinked = true
 	n.forgotten = true // its place in the tables is gone, and there is nothing to drop
 	if n.dir != nil {
-		n.dir = newDir()
+		n.dir.forget()
 	}
 }
 
@@ -83,7 +83,7 @@ func (v *Volume) begin(geo *Geometry, boot []byte) {
 	v.orphans = make(map[*Node]struct{})
 	v.loadedDirs, v.dirBytes = nil, 0
 	v.mirror, v.quarantine, v.dead = nil, nil, nil
-	v.root.dir = newDir()
+	v.root.dir.forget()
 	v.root.chain = nil
 	v.root.d = dirent{attr: AttrDirectory, first: Cluster(geo.RootCluster)}
 	if geo.Width == FAT32 {

@@ -103,7 +103,7 @@ func Open(dev device.Device, opt Options) (*Volume, error) {
 		kick:    make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 	}
-	v.root = &Node{v: v, id: rootID, ino: rootID, slot: -1, fresh: neverFresh}
+	v.root = &Node{v: v, id: rootID, ino: rootID, dir: newDir(), slot: -1, fresh: neverFresh}
 	v.epoch.id = 1
 	v.readOnly.Store(opt.ReadOnly)
 	v.begin(geo, boot)
