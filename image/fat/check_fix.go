@@ -13,6 +13,10 @@ type fixer struct {
 	slots map[int64][slotSize]byte // by their offset
 	late  []fatSet
 	names map[Cluster]int // the last number given to a name, by directory
+	// dir is the chain of the directory whose slots are being changed, which starts at dirFirst: to follow it
+	// from the start for each of 65 536 slots takes a minute. A change of the FAT ends it.
+	dir      *chain
+	dirFirst Cluster
 }
 
 type fatSet struct {
@@ -21,7 +25,7 @@ type fatSet struct {
 }
 
 func (x *fixer) begin() {
-	x.slots, x.late = map[int64][slotSize]byte{}, nil
+	x.slots, x.late, x.dir = map[int64][slotSize]byte{}, nil, nil
 	if x.names == nil {
 		x.names = map[Cluster]int{}
 	}
@@ -75,6 +79,7 @@ func (x *fixer) commit() error {
 }
 
 func (x *fixer) setEntry(c Cluster, value uint32) error {
+	x.dir = nil
 	t := x.v.tab
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -97,7 +102,10 @@ func (x *fixer) offset(at place) (int64, error) {
 		}
 		first = Cluster(v.geo.RootCluster)
 	}
-	ch := newChain(first)
+	if x.dir == nil || x.dirFirst != first {
+		x.dir, x.dirFirst = newChain(first), first
+	}
+	ch := x.dir
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	k := uint32(i >> v.geo.ClusterShift)
@@ -240,6 +248,7 @@ func (x *fixer) duplicate(c Cluster, want uint32) (first Cluster, n uint32, err 
 		}
 	}
 	first = r.first()
+	x.dir = nil
 	v.meta.Lock()
 	t.link(r, 0, false, false)
 	v.changed()
