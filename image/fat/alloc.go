@@ -310,12 +310,8 @@ func (t *table) unreserve(r *reservation) {
 	t.undoLocked(r)
 }
 
-// link turns a reservation into a chain. With tail != 0 the chain continues the one that ends with
-// tail, in phaseLink when the volume refers to tail already (durable), else in phaseBody. barrier
-// says that the clusters' data must be on the medium before that.
-func (t *table) link(r *reservation, tail Cluster, durable, barrier bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// chainLocked chains the clusters of a reservation. The last leads to next, or is the end where that is 0.
+func (t *table) chainLocked(r *reservation, next Cluster) {
 	for k, e := range r.extents {
 		for i := uint32(0); i < e.n; i++ {
 			c := e.start + Cluster(i)
@@ -325,11 +321,22 @@ func (t *table) link(r *reservation, tail Cluster, durable, barrier bool) {
 				value = uint32(c) + 1
 			case k+1 < len(r.extents):
 				value = uint32(r.extents[k+1].start)
+			case next != 0:
+				value = uint32(next)
 			}
 			t.setLocked(t.pages[uint32(c)/t.perPage], c, value)
 			t.unmarkLocked(c)
 		}
 	}
+}
+
+// link turns a reservation into a chain. With tail != 0 the chain continues the one that ends with
+// tail, in phaseLink when the volume refers to tail already (durable), else in phaseBody. barrier
+// says that the clusters' data must be on the medium before that.
+func (t *table) link(r *reservation, tail Cluster, durable, barrier bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.chainLocked(r, 0)
 	if tail != 0 {
 		p := t.pages[uint32(tail)/t.perPage]
 		if durable {

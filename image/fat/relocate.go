@@ -74,22 +74,7 @@ func (t *table) freeFromLocked(e extent) (bool, error) {
 func (t *table) splice(r *reservation, prev, next Cluster) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for k, e := range r.extents {
-		for i := uint32(0); i < e.n; i++ {
-			c := e.start + Cluster(i)
-			value := t.w.eoc()
-			switch {
-			case i+1 < e.n:
-				value = uint32(c) + 1
-			case k+1 < len(r.extents):
-				value = uint32(r.extents[k+1].start)
-			case next != 0:
-				value = uint32(next)
-			}
-			t.setLocked(t.pages[uint32(c)/t.perPage], c, value)
-			t.unmarkLocked(c)
-		}
-	}
+	t.chainLocked(r, next)
 	if prev != 0 {
 		t.editLocked(t.pages[uint32(prev)/t.perPage], prev, uint32(r.first()), phaseLink, true)
 	}

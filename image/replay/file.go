@@ -255,22 +255,32 @@ type Saved struct {
 }
 
 // LoadInfo reads what a replay file says of itself; it does not look at the rest.
-func LoadInfo(path string) (*Info, error) {
+func LoadInfo(path string) (info *Info, err error) {
+	err = readFile(path, func(src io.Reader, size int64) error {
+		info, err = newReader(src, size).info()
+		return err
+	})
+	return info, err
+}
+
+// readFile has read take in a file, which is a regular one of size bytes.
+func readFile(path string, read func(src io.Reader, size int64) error) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer f.Close()
 	st, err := f.Stat()
-	if err != nil {
-		return nil, err
+	if err == nil && !st.Mode().IsRegular() {
+		err = ErrFile
 	}
-	r := &reader{r: f, sum: sha256.New(), left: st.Size()}
-	info, err := r.info()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	if err == nil {
+		err = read(bufio.NewReaderSize(f, 1<<16), st.Size())
 	}
-	return info, nil
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
 }
 
 // info reads the beginning of a replay file.
@@ -297,24 +307,12 @@ func (r *reader) info() (*Info, error) {
 }
 
 // Load reads a replay file. It takes no more memory than the file is long.
-func Load(path string) (*Saved, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: %w", path, ErrFile)
-	}
-	s, err := decode(bufio.NewReaderSize(f, 1<<16), st.Size())
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return s, nil
+func Load(path string) (saved *Saved, err error) {
+	err = readFile(path, func(src io.Reader, size int64) error {
+		saved, err = decode(src, size)
+		return err
+	})
+	return saved, err
 }
 
 // reader adds up what it reads, and never reads more than is there.
@@ -323,6 +321,10 @@ type reader struct {
 	sum  hash.Hash
 	left int64
 	err  error
+}
+
+func newReader(src io.Reader, size int64) *reader {
+	return &reader{r: src, sum: sha256.New(), left: size}
 }
 
 func (r *reader) bytes(n int64) []byte {
@@ -349,7 +351,7 @@ func (r *reader) number(size int) uint64 {
 }
 
 func decode(src io.Reader, size int64) (*Saved, error) {
-	r := &reader{r: src, sum: sha256.New(), left: size}
+	r := newReader(src, size)
 	info, err := r.info()
 	if err != nil {
 		return nil, err
