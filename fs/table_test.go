@@ -137,3 +137,24 @@ func TestNodeTableConcurrent(t *testing.T) {
 		t.Errorf("%d nodes left", len(left))
 	}
 }
+
+// TestOpenFirst: what the kernel answers for without asking is invalidated before what it has to open.
+func TestOpenFirst(t *testing.T) {
+	var nt nodeTable
+	for id := range uint64(100) {
+		n := new(node)
+		if id%3 == 0 {
+			n.opens.Store(1)
+		}
+		nt.t.put(id+2, n)
+	}
+	nodes := nt.openFirst()
+	if len(nodes) != 100 {
+		t.Fatalf("%d nodes, want 100", len(nodes))
+	}
+	for i, n := range nodes {
+		if open := n.opens.Load() > 0; open != (i < 34) {
+			t.Errorf("node %d of 34 open ones and 66 others is open: %v", i, open)
+		}
+	}
+}

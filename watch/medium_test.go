@@ -126,6 +126,26 @@ func TestOneLine(t *testing.T) {
 	})
 }
 
+// TestChangedBeforeLog: whoever has the kernel forget what it holds learns that the medium is gone before the log does.
+func TestChangedBeforeLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := -1 // in the log when the listener learned it
+		r := newRig(t, func(r *rig, cfg *watch.Config) {
+			cfg.Changed = func(s watch.Status) {
+				if s.State == watch.Gone {
+					lines = len(r.handler.with("gone"))
+				}
+			}
+		})
+		defer r.close()
+		r.pull()
+		synctest.Wait()
+		if n := len(r.handler.with("gone")); lines != 0 || n != 1 {
+			t.Errorf("%d lines in the log when the listener learned it, want 0; %d lines in the end, want 1", lines, n)
+		}
+	})
+}
+
 // TestDeadHostIsNotTaken leaves the host mounted after the pull, so that the image can be opened, and
 // read as far as it is cached.
 func TestDeadHostIsNotTaken(t *testing.T) {

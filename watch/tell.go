@@ -28,7 +28,8 @@ func (m *Medium) wakeTell() {
 	}
 }
 
-// tell writes the log and calls cfg.Changed. It has a goroutine of its own, so that neither a slow log
+// tell calls cfg.Changed and writes the log, in this order: until cfg.Changed has had the kernel forget what it holds,
+// that goes on to answer for the medium, and a log can be slow. It has a goroutine of its own, so that neither a slow log
 // nor a slow listener holds up an operation; it ends when everything up to Closed has been told.
 func (m *Medium) tell() {
 	defer close(m.toldC)
@@ -38,10 +39,10 @@ func (m *Medium) tell() {
 		m.mu.told = nil
 		m.mu.Unlock()
 		for _, n := range list {
-			m.log(n)
 			if n.bad == nil && m.cfg.Changed != nil {
 				m.cfg.Changed(n.to)
 			}
+			m.log(n)
 		}
 		if closed {
 			return
