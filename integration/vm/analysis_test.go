@@ -54,11 +54,13 @@ func (t tally) String() string {
 	return b.String()
 }
 
-// lastSuccess is the success that ended last of those that began before an instant.
+// lastSuccess is the success that began last of those that began before an instant. When a call ends that had to
+// ask fatvol, is when its caller gets a processor again, which says nothing of when it was answered; the
+// others are over at once.
 func lastSuccess(reports []guestapi.WorkReport, before int64) (last guestapi.Record) {
 	for _, w := range reports {
 		for _, r := range w.Records {
-			if inStep(r) && !r.Failed() && r.Start < before && r.End > last.End {
+			if inStep(r) && !r.Failed() && r.Start < before && r.Start > last.Start {
 				last = r
 			}
 		}

@@ -3,7 +3,6 @@
 package vm
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -24,32 +23,12 @@ func TestPullUnderLoad(t *testing.T) {
 	v := shared(t)
 	for _, fsType := range []string{"ext4", "vfat"} {
 		t.Run(fsType, func(t *testing.T) {
-			inTime(t, func(t *testing.T) latency { return pullUnderLoad(t, newScene(v.in(t), fsType)) })
+			pullUnderLoad(t, newScene(v.in(t), fsType))
 		})
 	}
 }
 
-// latency is how long something took from the pull on, and how long it might have, in nanoseconds of the
-// guest's clock.
-type latency struct{ took, limit int64 }
-
-// inTime runs a scene until it was as quick as it should be, which every one but those is in which the
-// machine that emulates the guest stops at the wrong moment. What is wrong otherwise is wrong at once.
-func inTime(t *testing.T, scene func(t *testing.T) latency) {
-	t.Helper()
-	const pulls = 4
-	for i := range pulls {
-		var l latency
-		if !t.Run(fmt.Sprintf("pull %d", i+1), func(t *testing.T) { l = scene(t) }) || l.took <= l.limit {
-			return
-		}
-		t.Logf("pull %d: %.1f ms, want at most %.1f ms", i+1, ms(l.took), ms(l.limit))
-	}
-	t.Errorf("none of %d pulls was noticed in time", pulls)
-}
-
-// pullUnderLoad returns how long it took from the pull to the last success.
-func pullUnderLoad(t *testing.T, s *Scene) latency {
+func pullUnderLoad(t *testing.T, s *Scene) {
 	t.Helper()
 	crew := s.Crew(volumeDir)
 	crew.Await(func(p guestapi.Progress) bool { return p.Calls >= 20 && p.Failures == 0 })
@@ -58,6 +37,7 @@ func pullUnderLoad(t *testing.T, s *Scene) latency {
 	p := s.pull()
 	crew.Await(func(p guestapi.Progress) bool { return p.Failures >= 10 || crew.pulses[p.ID] })
 	gone := s.await("gone", 1, "")
+	went := s.since(gone)
 	s.noBlocked()
 	away := s.readClock().guest.At
 
@@ -67,7 +47,7 @@ func pullUnderLoad(t *testing.T, s *Scene) latency {
 	crew.Await(func(p guestapi.Progress) bool { return p.LastOK > present })
 	reports := crew.Stop()
 
-	noticed := checkGone(s, reports, mark, p, away)
+	checkGone(s, reports, mark, p, went, away)
 	after := span{present, 1 << 62}
 	if bad := failures(tallyOf(reports, after)); len(bad) > 0 {
 		t.Errorf("calls failed although the medium was back:\n%v", bad)
@@ -79,20 +59,31 @@ func pullUnderLoad(t *testing.T, s *Scene) latency {
 		t.Errorf("fatvol logged %d lines about the pull and the return, want 2:\n%s", len(lines), text(lines))
 	}
 	s.endClean(reports)
-	return noticed
 }
 
-// checkGone checks what the callers saw from the pull on until an instant at which the stick was
-// still away.
-func checkGone(s *Scene, reports []guestapi.WorkReport, mark uint64, p Pulled, away int64) latency {
+// late fails the test where something took longer than the limit from the pull on, besides what the guest was
+// stopped for. Instants are the guest's.
+func (v *VM) late(what string, p Pulled, at int64, limit time.Duration, reports []guestapi.WorkReport) {
+	v.t.Helper()
+	took := at - p.Before.At
+	lost := stolen(reports, span{p.Before.At, at})
+	unsure := p.Before.Error + (p.After.At - p.Before.At)
+	v.t.Logf("from the pull to %s: %.1f ms, of which the guest was stopped for %.1f ms; the pull is known to %.1f ms", what, ms(took), ms(lost), ms(unsure))
+	if took > int64(limit)+lost+unsure {
+		v.t.Errorf("from the pull to %s: %.1f ms while the guest ran, want at most %v", what, ms(took-lost), limit)
+	}
+}
+
+// checkGone checks what the callers saw from the pull on until an instant at which the stick was still away. At
+// went, fatvol knew: what asked it from then on failed, and what the kernel answered for it is what was to end.
+func checkGone(s *Scene, reports []guestapi.WorkReport, mark uint64, p Pulled, went, away int64) {
 	s.t.Helper()
 	last := lastSuccess(reports, away)
-	lost := stolen(reports, span{p.Before.At, max(last.End, p.After.At)})
-	took := last.End - p.Before.At
-	limit := int64(limitLoaded) + lost + p.Before.Error + (p.After.At - p.Before.At)
-	s.t.Logf("from the pull to the last success: %.1f ms (%v); the guest did not run for %.1f ms of that; the pull itself took %.1f ms; the kernel noticed after %.1f ms",
-		ms(took), last.Op, ms(lost), ms(p.After.At-p.Before.At), ms(s.kernelLine(mark, "USB disconnect").At-p.Before.At))
-	gone := span{max(p.Before.At+limit, last.End), away}
+	s.t.Logf("from the pull to the kernel's message: %.1f ms; until fatvol knew: %.1f ms; until the last success began: %.1f ms (%v)",
+		ms(s.kernelLine(mark, "USB disconnect").At-p.Before.At), ms(went-p.Before.At), ms(last.Start-p.Before.At), last)
+	end := max(went, last.Start)
+	s.late("the last success", p, end, limitLoaded, reports)
+	gone := span{end + 1, away}
 	if other := onlyEIO(tallyOf(reports, gone)); len(other) > 0 {
 		s.t.Errorf("while the stick was away, calls ended with anything but EIO:\n%v", other)
 	}
@@ -107,7 +98,6 @@ func checkGone(s *Scene, reports []guestapi.WorkReport, mark uint64, p Pulled, a
 			s.t.Errorf("the %s made no call while the stick was away", w.Work.Kind)
 		}
 	}
-	return latency{took, limit}
 }
 
 // failures are the outcomes that are no success.

@@ -152,6 +152,14 @@ func (s *Scene) await(state string, generation uint64, reason string) Status {
 	}
 }
 
+// since is the guest's instant from which on the medium has been in the state.
+func (s *Scene) since(st Status) int64 {
+	s.t.Helper()
+	var ahead int64
+	s.must(s.call("WallClock", guestapi.None{}, &ahead))
+	return st.Since.UnixNano() - ahead
+}
+
 // log is what fatvol has logged.
 func (s *Scene) log() string { return text(s.Output(s.pid)) }
 

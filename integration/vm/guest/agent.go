@@ -72,6 +72,12 @@ func (a *agent) Clock(_ guestapi.None, now *int64) error {
 	return nil
 }
 
+// WallClock returns how far the guest's wall clock is ahead of its Clock.
+func (a *agent) WallClock(_ guestapi.None, ahead *int64) error {
+	*ahead = time.Now().UnixNano() - monotonic()
+	return nil
+}
+
 // KernelLog returns the messages of the kernel from the given number on.
 func (a *agent) KernelLog(since uint64, lines *[]guestapi.KernelLine) error {
 	*lines = a.kernel.since(since)
