@@ -31,7 +31,7 @@ BENCHFLAGS ?=
 HELPERS   := mount.fatvol mount.fuse.fatvol umount.fatvol umount.fuse.fatvol
 PLATFORMS := linux/amd64 linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64 freebsd/amd64
 
-.PHONY: all build demo test deps vm-deps unit race integration vm medium kills bench microbench fuzz lint man install uninstall packages clean
+.PHONY: all build demo test deps vm-deps unit race integration vm medium kills poweroff bench microbench fuzz lint man install uninstall packages clean
 
 all: build
 
@@ -76,6 +76,10 @@ MEDIUM := Host|Gone|Detector|Unmount|Umount|Return|Renamed|Permissions|Replay|Un
 # The serving process killed at 200 random moments under load; `make integration` does 40.
 kills: deps
 	$(GO) test -timeout 30m -run '^TestKilled$$' $(TESTFLAGS) ./integration -kills 200
+
+# The virtual machine's power going at 200 random moments under load; `make vm` does 8.
+poweroff: deps vm-deps
+	$(GO) test -timeout 60m -v -run '^TestPowerOff$$' $(TESTFLAGS) ./integration/vm -poweroffs 200
 
 # fatvol beside other file systems; BENCHFLAGS='-quick' takes some minutes, -help lists the flags.
 bench: deps

@@ -73,10 +73,14 @@ func (m *machine) attach(s *Stick) error {
 		}
 		m.groups[group] = true
 	}
+	// The sticks' files are looked at and copied from this side, too.
+	file := map[string]any{"driver": "file", "filename": s.Path, "locking": "off", "read-only": s.ReadOnly}
+	if s.Log != "" {
+		file = map[string]any{"driver": "blklogwrites", "log-sector-size": logSector, "file": file,
+			"log": map[string]any{"driver": "file", "filename": s.Log, "locking": "off"}}
+	}
 	err := m.monitor.execute("blockdev-add", map[string]any{
-		"driver": "throttle", "throttle-group": group, "node-name": id, "read-only": s.ReadOnly,
-		// The sticks' files are looked at and copied from this side, too.
-		"file": map[string]any{"driver": "file", "filename": s.Path, "locking": "off", "read-only": s.ReadOnly},
+		"driver": "throttle", "throttle-group": group, "node-name": id, "read-only": s.ReadOnly, "file": file,
 	}, nil)
 	if err != nil {
 		return err

@@ -28,6 +28,9 @@ type Stick struct {
 	Speed      int  // in bytes per second; 0 is as fast as it can
 	Port       int  // of the machine that it is plugged into; 0 is 1
 
+	// Log is an empty file that records what the stick is given to write, as a writeLog; "" is none.
+	Log string
+
 	id     string // in QEMU; "" while it is not plugged in
 	serial string
 }

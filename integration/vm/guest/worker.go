@@ -103,6 +103,8 @@ func startRounds(r *recorder) (round func(n int), end func(), err error) {
 		return startWriter(r)
 	case guestapi.Creator:
 		return startCreator(r)
+	case guestapi.Appender:
+		return startAppender(r)
 	case guestapi.Lister:
 		return func(int) { list(r) }, func() {}, nil
 	case guestapi.Statter:

@@ -134,7 +134,7 @@ func load(dst, src []byte) (err error) {
 
 func startWriter(r *recorder) (round func(int), end func(), err error) {
 	w := r.work
-	f, err := openWork(w, os.O_RDWR)
+	f, acks, err := openAcked(w, func() (*os.File, error) { return openWork(w, os.O_RDWR) })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -164,6 +164,7 @@ func startWriter(r *recorder) (round func(int), end func(), err error) {
 				r.ledger[slot].Synced = r.ledger[slot].Acked
 			}
 			clear(unsynced)
+			acks.write(w, r.ledger)
 		}
-	}, func() { r.do(guestapi.OpClose, 0, f.Close) }, nil
+	}, func() { r.do(guestapi.OpClose, 0, f.Close); acks.close() }, nil
 }

@@ -100,7 +100,7 @@ func open(r *recorder, n int) {
 
 func startCreator(r *recorder) (round func(int), end func(), err error) {
 	w := r.work
-	dir, err := os.Open(w.Dir)
+	dir, acks, err := openAcked(w, func() (*os.File, error) { return os.Open(w.Dir) })
 	if err != nil {
 		return nil, nil, err
 	}
@@ -108,13 +108,14 @@ func startCreator(r *recorder) (round func(int), end func(), err error) {
 	for slot := range r.ledger {
 		r.ledger[slot] = guestapi.LedgerSlot{Acked: 1, Synced: 1}
 	}
-	c := &creator{recorder: r, dir: dir}
-	return c.round, func() { dir.Close() }, nil
+	c := &creator{recorder: r, dir: dir, acks: acks}
+	return c.round, func() { dir.Close(); acks.close() }, nil
 }
 
 type creator struct {
 	*recorder
-	dir *os.File
+	dir  *os.File
+	acks *acks
 }
 
 // round makes the next version of a name.
@@ -130,20 +131,25 @@ func (c *creator) round(n int) {
 	at.Acked, at.Tried = version, 0
 	if synced && c.do(guestapi.OpFsync, slot, c.dir.Sync) {
 		at.Synced = version
+		c.acks.write(c.work, c.ledger)
 	}
 }
 
 // next tells whether the version is what the directory holds now.
 func (c *creator) next(slot int, version uint64, synced bool) bool {
-	path := filepath.Join(c.work.Dir, c.work.Name(slot))
+	path := c.work.FilePath(slot)
 	if c.work.Removed(version) {
-		return c.do(guestapi.OpUnlink, slot, func() error {
+		ok := c.do(guestapi.OpUnlink, slot, func() error {
 			err := os.Remove(path)
 			if c.ledger[slot].Tried == version && errors.Is(err, syscall.ENOENT) {
 				return nil // the try before, whose result was an error, has done it
 			}
 			return err
 		})
+		return ok && (!c.work.Nested || c.do(guestapi.OpUnlink, slot, func() error { return os.Remove(filepath.Dir(path)) }))
+	}
+	if c.work.Nested && !c.do(guestapi.OpCreate, slot, func() error { return os.MkdirAll(filepath.Dir(path), 0o777) }) {
+		return false
 	}
 	temporary := path + "~"
 	var f *os.File

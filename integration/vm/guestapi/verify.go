@@ -32,6 +32,8 @@ func Verify(a VerifyArgs) (findings []string) {
 		findings = verifyBlocks(w, a)
 	case Creator:
 		findings = verifyNames(w, a)
+	case Appender:
+		findings = verifyAppended(w, a)
 	default:
 		findings = verifyUnchanged(w)
 	}
@@ -72,7 +74,7 @@ func acceptable(want LedgerSlot, version uint64, syncedOnly bool) bool {
 
 func verifyNames(w Work, a VerifyArgs) (findings []string) {
 	for slot, want := range a.Ledger {
-		path := filepath.Join(w.Dir, w.Name(slot))
+		path := w.FilePath(slot)
 		data, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			if !mayBeAbsent(w, want, a.SyncedOnly) {
@@ -93,6 +95,29 @@ func verifyNames(w Work, a VerifyArgs) (findings []string) {
 			findings = append(findings, fmt.Sprintf("%s: %v", path, err))
 		} else if !acceptable(want, version, a.SyncedOnly) {
 			findings = append(findings, fmt.Sprintf("%s: version %d, want %+v", path, version, want))
+		}
+	}
+	return findings
+}
+
+func verifyAppended(w Work, a VerifyArgs) (findings []string) {
+	for slot, want := range a.Ledger {
+		path := w.FilePath(slot)
+		data, err := os.ReadFile(path)
+		if err != nil {
+			findings = append(findings, err.Error())
+			continue
+		}
+		version := uint64(len(data) / w.Block)
+		if len(data)%w.Block != 0 || !acceptable(want, version, a.SyncedOnly) {
+			findings = append(findings, fmt.Sprintf("%s: %d bytes, want %+v blocks of %d", path, len(data), want, w.Block))
+			continue
+		}
+		for i := range version {
+			if v, err := CheckBlock(data[i*uint64(w.Block):][:w.Block], w.File, uint64(slot)); err != nil || v != i+1 {
+				findings = append(findings, fmt.Sprintf("%s: block %d of %d: version %d (%v)", path, i+1, version, v, err))
+				break
+			}
 		}
 	}
 	return findings
@@ -170,7 +195,11 @@ func Prepare(w Work) error {
 		if slot == w.Slots-1 {
 			write = writeSynced // on FAT, that takes all of them along
 		}
-		if err := write(filepath.Join(w.Dir, w.Name(slot)), block(slot), 0o666); err != nil {
+		path := w.FilePath(slot)
+		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+			return err
+		}
+		if err := write(path, block(slot), 0o666); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,9 @@ const (
 	// Creator writes small files under a temporary name, renames them over their name, and removes
 	// some of them again, as editors do.
 	Creator Kind = "creator"
+	// Appender adds blocks to the files of Dir one after the other, each through a descriptor of its own. The
+	// version of a slot is the number of blocks in its file.
+	Appender Kind = "appender"
 	// Lister lists Dir.
 	Lister Kind = "lister"
 	// Statter asks for the attributes of names in Dir by path, of one by descriptor, of names that
@@ -48,6 +51,10 @@ type Work struct {
 	Block int
 	// FsyncEvery makes writers and creators call fsync after every nth write; 0 is never.
 	FsyncEvery int
+	// Acks is a device that writers, creators and appenders acknowledge to what an fsync has covered; "" is none.
+	Acks string
+	// Nested gives each file of a creator a directory of its own, which comes and goes with it.
+	Nested bool
 	// Direct opens with O_DIRECT.
 	Direct bool
 	// Uncached makes readers and openers drop what the kernel caches before each call.
@@ -70,6 +77,14 @@ func (w Work) Name(slot int) string {
 		return fmt.Sprintf("S%03dF%03d.DAT", slot%1000, w.File%1000)
 	}
 	return fmt.Sprintf("Entry %d of file %d with a name too long for 8.3.dat", slot, w.File)
+}
+
+// FilePath is the path of the file of a slot in Dir.
+func (w Work) FilePath(slot int) string {
+	if w.Nested {
+		return filepath.Join(w.Dir, w.Name(slot), "content of the directory")
+	}
+	return filepath.Join(w.Dir, w.Name(slot))
 }
 
 // Absent is a name that is never there.
