@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func file(name string, size int) *Node {
 	content := bytes.Repeat([]byte(name+"\n"), size/(len(name)+1)+1)[:size]
 	return &Node{
 		Name: name, Size: int64(size), ModTime: testTime,
-		Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil },
+		Open: func() (Contents, error) { return rendered{bytes.NewReader(content)}, nil },
 	}
 }
 
@@ -123,8 +124,7 @@ func compare(t testing.TB, r *fattest.Report, root *Node) {
 			if n.Size == 0 {
 				continue
 			}
-			in, _ := n.Open()
-			if want, _ := io.ReadAll(in); !bytes.Equal(got, want) {
+			if !bytes.Equal(got, contents(n)) {
 				t.Errorf("%q has other contents", path)
 			}
 		}
@@ -133,6 +133,13 @@ func compare(t testing.TB, r *fattest.Report, root *Node) {
 	if seen != len(r.Files) {
 		t.Errorf("%d files and directories are on the volume, want %d", len(r.Files), seen)
 	}
+}
+
+// contents are the bytes that a file is to have.
+func contents(n *Node) []byte {
+	c, _ := n.Open()
+	b, _ := io.ReadAll(io.NewSectionReader(c, 0, n.Size))
+	return b
 }
 
 func TestTreeOnEveryShape(t *testing.T) {
@@ -216,9 +223,7 @@ func TestOverOldContents(t *testing.T) {
 
 func TestSparse(t *testing.T) {
 	holes := file("holes", 30<<20)
-	holes.Open = func() (io.ReadCloser, error) {
-		return io.NopCloser(io.LimitReader(zeroReader{}, holes.Size)), nil
-	}
+	holes.Open = func() (Contents, error) { return zeros(holes.Size), nil }
 	p, err := New(directory("", holes, file("end", 100)), Options{Size: 1 << 40})
 	if err != nil {
 		t.Fatal(err)
@@ -232,9 +237,19 @@ func TestSparse(t *testing.T) {
 	}
 }
 
-type zeroReader struct{}
+// zeros is the contents of a file of so many zeros.
+type zeros int64
 
-func (zeroReader) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+func (z zeros) ReadAt(p []byte, off int64) (int, error) {
+	n := max(0, min(int64(len(p)), int64(z)-off))
+	clear(p[:n])
+	if n < int64(len(p)) {
+		return int(n), io.EOF
+	}
+	return len(p), nil
+}
+
+func (zeros) Close() error { return nil }
 
 func TestRefusals(t *testing.T) {
 	big := file("big", 0)
@@ -349,7 +364,7 @@ func TestAliases(t *testing.T) {
 // TestFailures fails the device and the sources in turn: Write reports it and ends.
 func TestFailures(t *testing.T) {
 	broken := errors.New("broken")
-	bad := func(open func() (io.ReadCloser, error)) *Node {
+	bad := func(open func() (Contents, error)) *Node {
 		f := file("bad", 3<<20)
 		f.Open = open
 		return f
@@ -358,11 +373,9 @@ func TestFailures(t *testing.T) {
 		n    *Node
 		want error
 	}{
-		"open": {bad(func() (io.ReadCloser, error) { return nil, broken }), broken},
-		"read": {bad(func() (io.ReadCloser, error) {
-			return io.NopCloser(io.MultiReader(io.LimitReader(zeroReader{}, 2<<20), errReader{broken})), nil
-		}), broken},
-		"short": {bad(func() (io.ReadCloser, error) { return io.NopCloser(io.LimitReader(zeroReader{}, 2<<20)), nil }), io.ErrUnexpectedEOF},
+		"open":  {bad(func() (Contents, error) { return nil, broken }), broken},
+		"read":  {bad(func() (Contents, error) { return damaged{zeros(2 << 20), broken}, nil }), broken},
+		"short": {bad(func() (Contents, error) { return zeros(2 << 20), nil }), io.ErrUnexpectedEOF},
 	} {
 		p, err := New(directory("", file("first", 10), c.n), Options{Size: 16 << 20})
 		if err != nil {
@@ -377,9 +390,10 @@ func TestFailures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := &failing{Device: device.NewMem(p.Size), left: k, err: broken}
+		d := &failing{Device: device.NewMem(p.Size), err: broken}
+		d.left.Store(int64(k))
 		err = p.Write(context.Background(), d, true, nil)
-		if d.left >= 0 {
+		if d.left.Load() >= 0 {
 			if err != nil {
 				t.Errorf("no write failed: %v", err)
 			}
@@ -394,19 +408,29 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-type errReader struct{ err error }
+// damaged has an error behind its end.
+type damaged struct {
+	zeros
+	err error
+}
 
-func (r errReader) Read([]byte) (int, error) { return 0, r.err }
+func (d damaged) ReadAt(p []byte, off int64) (int, error) {
+	n, err := d.zeros.ReadAt(p, off)
+	if err != nil {
+		err = d.err
+	}
+	return n, err
+}
 
 // failing fails the write after left ones, and all later ones.
 type failing struct {
 	device.Device
-	left int
+	left atomic.Int64
 	err  error
 }
 
 func (f *failing) WriteAt(p []byte, off int64) (int, error) {
-	if f.left--; f.left < 0 {
+	if f.left.Add(-1) < 0 {
 		return 0, f.err
 	}
 	return f.Device.WriteAt(p, off)
@@ -417,7 +441,7 @@ func TestInterrupted(t *testing.T) {
 	why := errors.New("enough")
 	endless := file("endless", 1<<20)
 	endless.Size = 200 << 20
-	endless.Open = func() (io.ReadCloser, error) { return io.NopCloser(zeroReader{}), nil }
+	endless.Open = func() (Contents, error) { return zeros(endless.Size), nil }
 	p, err := New(directory("", endless), Options{Size: 300 << 20})
 	if err != nil {
 		t.Fatal(err)

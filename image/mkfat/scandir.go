@@ -3,10 +3,15 @@ package mkfat
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ScanOptions say what becomes of what is no file or directory.
@@ -23,78 +28,193 @@ var (
 	errSpecial = errors.New("no file and no directory")
 )
 
+// maxListers bounds the directories that are listed side by side.
+const maxListers = 8
+
 // ScanDir makes a tree of what is in a directory of the host, in the order of names. A file with several
 // names is stored under each of them. Nothing is read but names and attributes; the files are opened when the
 // image is written.
 func ScanDir(dir string, opt ScanOptions) (*Node, error) {
-	st, err := os.Stat(dir)
+	var st unix.Stat_t
+	if err := retry(func() error { return unix.Stat(dir, &st) }); err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: dir, Err: err}
+	}
+	s := dirScanner{follow: opt.Follow, listers: make(chan struct{}, maxListers-1)}
+	if opt.Except != nil {
+		if sys, ok := opt.Except.Sys().(*syscall.Stat_t); ok {
+			s.except = fileID{uint64(sys.Dev), uint64(sys.Ino)}
+		}
+	}
+	root := &Node{Dir: true}
+	s.list(root, dir, []fileID{idOf(&st)})
+	s.wg.Wait()
+	return root, s.mu.err
+}
+
+// A dirScanner makes the tree with several goroutines, each of which lists a directory and those below it.
+type dirScanner struct {
+	follow  bool
+	except  fileID
+	listers chan struct{} // one for each goroutine besides the first
+	wg      sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		err error // the first one
+	}
+}
+
+// A fileID tells files of the host apart; the zero value is none.
+type fileID struct{ dev, ino uint64 }
+
+func idOf(st *unix.Stat_t) fileID { return fileID{uint64(st.Dev), uint64(st.Ino)} }
+
+func (s *dirScanner) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.err == nil {
+		s.mu.err = err
+	}
+}
+
+func (s *dirScanner) failed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.err != nil
+}
+
+// list adds what is in the directory at path to d, and what is below it. above are the directories on the way
+// there, with this one.
+func (s *dirScanner) list(d *Node, path string, above []fileID) {
+	if s.failed() {
+		return
+	}
+	ids, err := s.entries(d, path, above)
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	for i, n := range d.Children {
+		if !n.Dir {
+			continue
+		}
+		below := func() {
+			s.list(n, filepath.Join(path, n.Name), append(above[:len(above):len(above)], ids[i]))
+		}
+		select {
+		case s.listers <- struct{}{}:
+			s.wg.Go(func() {
+				below()
+				<-s.listers
+			})
+		default:
+			below()
+		}
+	}
+}
+
+// entries adds what is in one directory, and returns which files they are.
+func (s *dirScanner) entries(d *Node, path string, above []fileID) (ids []fileID, err error) {
+	fd, err := openRaw(path, unix.O_DIRECTORY)
 	if err != nil {
 		return nil, err
 	}
-	s := dirScanner{opt: opt}
-	root := &Node{Dir: true}
-	return root, s.list(root, dir, []os.FileInfo{st})
-}
-
-type dirScanner struct{ opt ScanOptions }
-
-// list adds what is in the directory at path to d. above are the directories on the way there.
-func (s *dirScanner) list(d *Node, path string, above []os.FileInfo) error {
-	entries, err := os.ReadDir(path)
+	defer unix.Close(fd)
+	names, err := readNames(fd, path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	d.Children = make([]*Node, 0, len(entries))
-	for _, e := range entries {
-		below := filepath.Join(path, e.Name())
-		st, err := e.Info()
-		if err != nil {
-			return err
+	slices.Sort(names)
+	nodes := make([]Node, len(names))
+	d.Children = make([]*Node, 0, len(names))
+	ids = make([]fileID, 0, len(names))
+	var st unix.Stat_t
+	for i, name := range names {
+		if err := statAt(fd, path, name, unix.AT_SYMLINK_NOFOLLOW, &st); err != nil {
+			return nil, err
 		}
-		if s.opt.Except != nil && os.SameFile(st, s.opt.Except) {
+		if s.except != (fileID{}) && idOf(&st) == s.except {
 			continue
 		}
-		n, err := s.node(below, st, above)
-		if err != nil {
-			return err
-		}
-		n.Name = e.Name()
+		n := &nodes[i]
+		n.Name = name
+		s.describe(n, fd, path, &st, above)
 		d.Children = append(d.Children, n)
+		ids = append(ids, idOf(&st))
+	}
+	return ids, nil
+}
+
+// describe says what is to be stored under a name of the directory fd at path, of which st says what it is; of
+// a symbolic link that is followed, st becomes what it leads to.
+func (s *dirScanner) describe(n *Node, fd int, path string, st *unix.Stat_t, above []fileID) {
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		if !s.follow {
+			n.Refused = errSymlink
+			return
+		}
+		if err := statAt(fd, path, n.Name, 0, st); err != nil {
+			n.Refused = fmt.Errorf("%w: %w", errSymlink, err)
+			return
+		}
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		n.Size, n.ModTime, n.ReadOnly = st.Size, time.Unix(st.Mtim.Unix()), isReadOnly(fs.FileMode(st.Mode).Perm())
+		n.Open = func() (Contents, error) { return openFile(path + "/" + n.Name) }
+	case unix.S_IFDIR:
+		if slices.Contains(above, idOf(st)) {
+			n.Refused = errLoop
+			return
+		}
+		n.Dir, n.ModTime = true, time.Unix(st.Mtim.Unix())
+	default:
+		n.Refused = fmt.Errorf("%s: %w", kindName(modeType(uint32(st.Mode))), errSpecial)
+	}
+}
+
+func statAt(fd int, path, name string, flags int, st *unix.Stat_t) error {
+	if err := retry(func() error { return unix.Fstatat(fd, name, st, flags) }); err != nil {
+		return &fs.PathError{Op: "stat", Path: filepath.Join(path, name), Err: err}
 	}
 	return nil
 }
 
-func (s *dirScanner) node(path string, st os.FileInfo, above []os.FileInfo) (*Node, error) {
-	if st.Mode()&fs.ModeSymlink != 0 {
-		to, err := os.Stat(path)
+// readNames lists an open directory, without the dots.
+func readNames(fd int, path string) (names []string, err error) {
+	const size = 32 << 10
+	buf := make([]byte, size)
+	for {
+		var n int
+		err := retry(func() (err error) {
+			n, err = unix.ReadDirent(fd, buf)
+			return err
+		})
 		switch {
-		case !s.opt.Follow:
-			return &Node{Refused: errSymlink}, nil
 		case err != nil:
-			return &Node{Refused: fmt.Errorf("%w: %w", errSymlink, err)}, nil
+			return nil, &fs.PathError{Op: "read directory", Path: path, Err: err}
+		case n <= 0:
+			return names, nil
 		}
-		st = to
+		_, _, names = unix.ParseDirent(buf[:n], -1, names)
 	}
-	switch {
-	case st.Mode().IsRegular():
-		return &Node{
-			Size: st.Size(), ModTime: st.ModTime(), ReadOnly: isReadOnly(st.Mode()),
-			Open: func() (io.ReadCloser, error) { return openFile(path) },
-		}, nil
-	case !st.IsDir():
-		return &Node{Refused: fmt.Errorf("%s: %w", kindName(st.Mode()), errSpecial)}, nil
-	}
-	for _, up := range above {
-		if os.SameFile(up, st) {
-			return &Node{Refused: errLoop}, nil
-		}
-	}
-	n := &Node{Dir: true, ModTime: st.ModTime()}
-	return n, s.list(n, path, append(above[:len(above):len(above)], st))
 }
 
 // isReadOnly is the rule of Linux' vfat: a file that nobody may write to.
 func isReadOnly(m fs.FileMode) bool { return m&0o222 == 0 }
+
+// modeType is the type in a mode of the system, where it is neither file nor directory nor link.
+func modeType(mode uint32) fs.FileMode {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFIFO:
+		return fs.ModeNamedPipe
+	case unix.S_IFSOCK:
+		return fs.ModeSocket
+	case unix.S_IFBLK, unix.S_IFCHR:
+		return fs.ModeDevice
+	}
+	return fs.ModeIrregular
+}
 
 func kindName(m fs.FileMode) string {
 	switch {

@@ -248,8 +248,7 @@ func (s *tarScanner) contents(t *tar.Reader, h *tar.Header, n *Node) error {
 		if err != nil {
 			return err
 		}
-		file := s.file
-		n.Open = func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(file, off, h.Size)), nil }
+		n.Open = sectionOf(s.file, off, h.Size)
 		return nil
 	}
 	open, err := s.spool.keep(t, h.Size)

@@ -18,11 +18,14 @@ type Spool struct {
 	Progress func(n int64)
 }
 
+// spoolPiece is how much is written at once.
+const spoolPiece = 1 << 20
+
 // NewSpool returns a spool whose file will be in dir. Close gives its room back.
 func NewSpool(dir string) *Spool { return &Spool{dir: dir} }
 
 // keep reads n bytes; open gives them again.
-func (s *Spool) keep(r io.Reader, n int64) (open func() (io.ReadCloser, error), err error) {
+func (s *Spool) keep(r io.Reader, n int64) (open func() (Contents, error), err error) {
 	if s.f == nil {
 		if s.f, err = os.CreateTemp(s.dir, ".fatvol-spool-"); err != nil {
 			return nil, fmt.Errorf("spool: %w", err)
@@ -30,11 +33,11 @@ func (s *Spool) keep(r io.Reader, n int64) (open func() (io.ReadCloser, error), 
 		if err := os.Remove(s.f.Name()); err != nil {
 			return nil, fmt.Errorf("spool: %w", err)
 		}
-		s.w = bufio.NewWriterSize(s.f, pieceSize)
+		s.w = bufio.NewWriterSize(s.f, spoolPiece)
 	}
 	off := s.size
 	for s.size < off+n {
-		m, err := io.CopyN(s.w, r, min(pieceSize, off+n-s.size))
+		m, err := io.CopyN(s.w, r, min(spoolPiece, off+n-s.size))
 		s.size += m
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
@@ -47,7 +50,17 @@ func (s *Spool) keep(r io.Reader, n int64) (open func() (io.ReadCloser, error), 
 		}
 	}
 	f := s.f
-	return func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(f, off, n)), nil }, nil
+	return sectionOf(f, off, n), nil
+}
+
+// section is a part of a file that stays open.
+type section struct{ *io.SectionReader }
+
+func (section) Close() error { return nil }
+
+// sectionOf opens the n bytes of f from off on, as often as it is wanted.
+func sectionOf(f *os.File, off, n int64) func() (Contents, error) {
+	return func() (Contents, error) { return section{io.NewSectionReader(f, off, n)}, nil }
 }
 
 func (s *Spool) flush() error {

@@ -17,9 +17,8 @@ type Node struct {
 	Size     int64     // of a file
 	ModTime  time.Time // zero is Options.Now
 	ReadOnly bool
-	// Open gives the contents of a file, from the beginning and of Size bytes at least. A file of no
-	// bytes is not opened.
-	Open     func() (io.ReadCloser, error)
+	// Open gives the contents of a file, of Size bytes at least. A file of no bytes is not opened.
+	Open     func() (Contents, error)
 	Children []*Node // of a directory, in the order in which they are stored
 	// Refused, unless nil, is why FAT cannot hold this: it is no file or directory.
 	Refused error
@@ -30,6 +29,12 @@ type Node struct {
 	first    fat.Cluster
 	clusters uint32
 	slots    int // of a directory, with the dots and the label
+}
+
+// Contents are the bytes of a file. They may be read by several goroutines at a time.
+type Contents interface {
+	io.ReaderAt
+	io.Closer
 }
 
 // path is the node's name from the root of the tree, without a slash before it.

@@ -3,7 +3,6 @@ package mkfat
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"fatvol/image/device"
 	"fatvol/image/fat"
@@ -14,7 +13,7 @@ import (
 // a reader of the volume looks at.
 //
 // progress, unless nil, is called with the number of bytes of each piece of the files and directories that is
-// written. It may be called from another goroutine. Write does not sync.
+// written, from several goroutines at a time. Write does not sync.
 func (p *Plan) Write(ctx context.Context, dev device.Device, blank bool, progress func(n int64)) error {
 	if dev.Size() != p.Size {
 		return fmt.Errorf("image of %d bytes on a device of %d: %w", p.Size, dev.Size(), device.ErrBounds)
@@ -117,19 +116,19 @@ func (p *Plan) writeFATs(volume device.Device) error {
 	s := &p.Shape
 	used := int64(p.needed) + 2
 	perPiece := int64(tablePiece) * 8 / int64(s.Width)
-	buf := make([]byte, min(s.FATSectors*int64(s.SectorSize), tablePiece))
-	ends := p.chainEnds()
+	buf := make([]byte, min(ceilDiv(used*int64(s.Width), 8)+1, tablePiece))
+	chains := p.chains()
 	for from := int64(0); from < used; from += perPiece {
 		to := min(used, from+perPiece)
 		clear(buf)
 		for c := from; c < to; c++ {
 			value := uint32(c + 1)
-			switch {
-			case c < 2:
+			if c < 2 {
 				continue
-			case c == ends.last():
+			}
+			if c == int64(chains[0].first)+int64(chains[0].clusters)-1 {
 				value = s.Width.EndOfChain()
-				ends.next()
+				chains = chains[1:]
 			}
 			s.Width.PutEntry(buf, uint32(c-from), value)
 		}
@@ -143,100 +142,6 @@ func (p *Plan) writeFATs(volume device.Device) error {
 				return err
 			}
 		}
-	}
-	return nil
-}
-
-// chainEnds goes through the chains in the order in which they lie.
-type chainEnds struct {
-	lists [2][]*Node
-}
-
-func (p *Plan) chainEnds() *chainEnds {
-	dirs := p.dirs
-	if p.root.first == 0 {
-		dirs = dirs[1:]
-	}
-	e := &chainEnds{[2][]*Node{dirs, p.files}}
-	return e
-}
-
-// last is the last cluster of the current chain, 0 behind all of them.
-func (e *chainEnds) last() int64 {
-	for _, list := range e.lists {
-		if len(list) > 0 {
-			return int64(list[0].first) + int64(list[0].clusters) - 1
-		}
-	}
-	return 0
-}
-
-func (e *chainEnds) next() {
-	for i, list := range e.lists {
-		if len(list) > 0 {
-			e.lists[i] = list[1:]
-			return
-		}
-	}
-}
-
-// writeData writes directories and files, which follow each other without a gap.
-func (p *Plan) writeData(ctx context.Context, volume device.Device, blank bool, progress func(n int64)) error {
-	w := newStream(ctx, volume, p.Shape.dataStart(), blank, progress)
-	err := p.fill(w)
-	return w.close(err)
-}
-
-func (p *Plan) fill(w *stream) error {
-	cluster := p.Shape.ClusterSize()
-	for _, d := range p.dirs {
-		if d.first == 0 {
-			continue
-		}
-		b := p.render(d)
-		if err := w.write(b); err != nil {
-			return err
-		}
-		if err := w.pad(int64(d.clusters)*cluster - int64(len(b))); err != nil {
-			return err
-		}
-	}
-	for _, f := range p.files {
-		if err := p.store(w, f); err != nil {
-			return err
-		}
-		if err := w.pad(int64(f.clusters)*cluster - f.Size); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// store copies the contents of a file.
-func (p *Plan) store(w *stream, f *Node) (err error) {
-	r, err := f.Open()
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if cerr := r.Close(); err == nil && cerr != nil {
-			err = fmt.Errorf("%s: %w", f.path(), cerr)
-		}
-	}()
-	for left := f.Size; left > 0; {
-		room, err := w.room(left)
-		if err != nil {
-			return err
-		}
-		n, err := io.ReadFull(r, room)
-		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			return fmt.Errorf("%s: became shorter while it was read: %d bytes of %d: %w", f.path(), f.Size-left+int64(n), f.Size, io.ErrUnexpectedEOF)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", f.path(), err)
-		}
-		w.took(n)
-		left -= int64(n)
 	}
 	return nil
 }
