@@ -47,9 +47,7 @@ func TestLayers(t *testing.T) {
 			}
 		}
 		for imported := range strings.FieldsSeq(imports) {
-			// The map of `fatvol info` is drawn with the canvases of plot, and not with the rest of it.
-			canvas := layer == "cmd" && (strings.HasPrefix(imported, "gonum.org/v1/plot/vg") || imported == "gonum.org/v1/plot/font")
-			if layer != "integration" && strings.HasPrefix(imported, "gonum.org/") && !canvas {
+			if layer != "integration" && strings.HasPrefix(imported, "gonum.org/") {
 				t.Errorf("%s imports %s: only integration/bench draws plots", pkg, imported)
 			}
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"image/color"
@@ -9,26 +10,20 @@ import (
 	"path/filepath"
 	"strings"
 
-	"golang.org/x/image/font/gofont/goregular"
-	"golang.org/x/image/font/opentype"
-	"gonum.org/v1/plot/font"
-	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgsvg"
+	"git.sr.ht/~sbinet/gg"
+	svg "github.com/ajstarks/svgo"
+	"golang.org/x/image/font"
 )
-
-// The picture is drawn with the drawing half of gonum's plot: one Canvas for SVG and PNG, pure Go,
-// maintained and released regularly, under BSD terms, and less than 2 MB of the program.
 
 // Lengths of the picture, in points.
 const (
 	pictureColumns = 80
 	pictureRows    = 40
-	cellPitch      = 8.0
-	cellGap        = 1.0
-	pictureMargin  = 16.0
-	lineHeight     = 16.0
-	textSize       = 11.0
+	cellPitch      = 8
+	cellGap        = 1
+	pictureMargin  = 16
+	lineHeight     = 16
+	textSize       = 11
 )
 
 // A mapPanel is the map of one volume in a picture.
@@ -97,40 +92,29 @@ func writeMapPicture(path string, panels []mapPanel) (err error) {
 }
 
 func drawSVG(w io.Writer, panels []mapPanel) error {
-	c := vgsvg.New(pictureWidth(), pictureHeight(panels))
-	c.Push()
-	background(c, panels)
-	c.Pop()
+	var b bytes.Buffer // svgo does not report errors
+	c := &svgCanvas{svg.New(&b)}
+	c.Start(pictureWidth(), pictureHeight(panels))
 	if err := drawPanels(c, panels); err != nil {
 		return err
 	}
-	_, err := c.WriteTo(w)
+	c.End()
+	_, err := b.WriteTo(w)
 	return err
 }
 
 func drawPNG(w io.Writer, panels []mapPanel) error {
-	c := vgimg.NewWith(vgimg.UseWH(pictureWidth(), pictureHeight(panels)), vgimg.UseDPI(144))
+	c := &pngCanvas{gg.NewContext(pictureWidth()*pngScale, pictureHeight(panels)*pngScale)}
 	if err := drawPanels(c, panels); err != nil {
 		return err
 	}
-	_, err := vgimg.PngCanvas{Canvas: c}.WriteTo(w)
-	return err
+	return c.EncodePNG(w)
 }
 
-// background is the paper, which PNG has by itself.
-func background(c vg.Canvas, panels []mapPanel) {
-	var p vg.Path
-	addRect(&p, 0, 0, pictureWidth(), pictureHeight(panels))
-	c.SetColor(color.White)
-	c.Fill(p)
-}
+func pictureWidth() int { return 2*pictureMargin + pictureColumns*cellPitch }
 
-func pictureWidth() vg.Length {
-	return 2*pictureMargin + pictureColumns*cellPitch
-}
-
-func pictureHeight(panels []mapPanel) vg.Length {
-	h := vg.Length(2*pictureMargin + 2*lineHeight) // the legend
+func pictureHeight(panels []mapPanel) int {
+	h := 2*pictureMargin + 2*lineHeight // the legend
 	for _, p := range panels {
 		h += p.height()
 	}
@@ -139,42 +123,35 @@ func pictureHeight(panels []mapPanel) vg.Length {
 
 func (p mapPanel) rows() int { return (len(p.m.cells) + pictureColumns - 1) / pictureColumns }
 
-func (p mapPanel) height() vg.Length {
-	return vg.Length(float64(p.rows())*cellPitch + 3.5*lineHeight)
-}
+func (p mapPanel) height() int { return p.rows()*cellPitch + 7*lineHeight/2 }
 
-// textFace is the typeface of the picture. SVG viewers take their own.
-func textFace() (font.Face, error) {
-	f, err := opentype.Parse(goregular.TTF)
-	if err != nil {
-		return font.Face{}, err
-	}
-	fnt := font.Font{Typeface: "sans-serif"}
-	return font.NewCache(font.Collection{{Font: fnt, Face: f}}).Lookup(fnt, textSize), nil
-}
-
-func drawPanels(c vg.Canvas, panels []mapPanel) error {
-	face, err := textFace()
+func drawPanels(c canvas, panels []mapPanel) error {
+	face, err := textFace(1)
 	if err != nil {
 		return err
 	}
-	y := pictureHeight(panels) - pictureMargin // of the top of what comes next; y grows upwards
+	c.rects(color.RGBA{0xff, 0xff, 0xff, 0xff}, []rect{{0, 0, pictureWidth(), pictureHeight(panels)}})
+	y := pictureMargin // of the top of what comes next
 	for _, p := range panels {
-		c.SetColor(color.Black)
-		c.FillString(face, vg.Point{X: pictureMargin, Y: y - textSize}, p.title)
-		c.SetColor(color.Gray{0x60})
-		c.FillString(face, vg.Point{X: pictureMargin, Y: y - textSize - lineHeight},
-			fmt.Sprintf("%s; one square is %s", p.m.summary(p.clusterSize), humanSize(int64(p.m.perCell)*int64(p.clusterSize))))
-		p.drawCells(c, y-2.25*lineHeight)
-		y -= p.height()
+		if err := p.draw(c, y); err != nil {
+			return err
+		}
+		y += p.height()
 	}
-	drawLegend(c, face, y)
-	return nil
+	return drawLegend(c, face, y)
+}
+
+func (p mapPanel) draw(c canvas, y int) error {
+	about := fmt.Sprintf("%s; one square is %s", p.m.summary(p.clusterSize), humanSize(int64(p.m.perCell)*int64(p.clusterSize)))
+	p.drawCells(c, y+9*lineHeight/4)
+	return errors.Join(
+		c.text(color.RGBA{A: 0xff}, pictureMargin, y+textSize, p.title),
+		c.text(color.RGBA{0x60, 0x60, 0x60, 0xff}, pictureMargin, y+textSize+lineHeight, about))
 }
 
 // drawCells draws the squares below y, all of one colour at once.
-func (p mapPanel) drawCells(c vg.Canvas, y vg.Length) {
-	paths := map[color.RGBA]*vg.Path{}
+func (p mapPanel) drawCells(c canvas, y int) {
+	squares := map[color.RGBA][]rect{}
 	var order []color.RGBA
 	for i, cell := range p.m.cells {
 		step := 0
@@ -182,39 +159,28 @@ func (p mapPanel) drawCells(c vg.Canvas, y vg.Length) {
 			step = int(fill * fillSteps)
 		}
 		col := shade(cell.kind(), step)
-		if paths[col] == nil {
-			paths[col] = &vg.Path{}
+		if squares[col] == nil {
 			order = append(order, col)
 		}
-		x := pictureMargin + vg.Length(i%pictureColumns)*cellPitch
-		top := y - vg.Length(i/pictureColumns)*cellPitch
-		addRect(paths[col], x, top-cellPitch+cellGap, cellPitch-cellGap, cellPitch-cellGap)
+		squares[col] = append(squares[col], rect{
+			pictureMargin + i%pictureColumns*cellPitch, y + i/pictureColumns*cellPitch, cellPitch - cellGap, cellPitch - cellGap,
+		})
 	}
 	for _, col := range order {
-		c.SetColor(col)
-		c.Fill(*paths[col])
+		c.rects(col, squares[col])
 	}
 }
 
 // drawLegend says below y what the colours mean.
-func drawLegend(c vg.Canvas, face font.Face, y vg.Length) {
-	x := vg.Length(pictureMargin)
+func drawLegend(c canvas, face font.Face, y int) error {
+	x := pictureMargin
 	for _, l := range mapLegend {
-		var p vg.Path
-		addRect(&p, x, y-textSize, cellPitch+2, cellPitch+2)
-		c.SetColor(shade(l.kind, fillSteps))
-		c.Fill(p)
+		c.rects(shade(l.kind, fillSteps), []rect{{x, y + 1, cellPitch + 2, cellPitch + 2}})
 		x += cellPitch + 6
-		c.SetColor(color.Black)
-		c.FillString(face, vg.Point{X: x, Y: y - textSize + 1}, l.text)
-		x += face.Width(l.text) + 14
+		if err := c.text(color.RGBA{A: 0xff}, x, y+textSize-1, l.text); err != nil {
+			return err
+		}
+		x += font.MeasureString(face, l.text).Ceil() + 14
 	}
-}
-
-func addRect(p *vg.Path, x, y, w, h vg.Length) {
-	p.Move(vg.Point{X: x, Y: y})
-	p.Line(vg.Point{X: x + w, Y: y})
-	p.Line(vg.Point{X: x + w, Y: y + h})
-	p.Line(vg.Point{X: x, Y: y + h})
-	p.Close()
+	return nil
 }

@@ -7,7 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 )
 
@@ -67,30 +68,28 @@ func isTerminal(w io.Writer) bool {
 
 func (p *progress) tell(terminal bool) {
 	defer close(p.ended)
-	var bar *progressbar.ProgressBar
-	if terminal {
-		bar = p.newBar()
-		bar.StartWithoutRender()
-	}
+	var bar *mpb.Bar
 	wait := time.NewTimer(progressDelay)
 	defer wait.Stop()
 	for {
 		select {
 		case <-p.stop:
-			if bar != nil && time.Since(p.start) >= progressDelay {
-				_ = bar.Clear()
-			}
 			return
 		case <-wait.C:
 		}
-		if bar != nil {
-			// A terminal that cannot be written to is no reason to stop working.
-			_ = bar.Set64(p.shown())
-			wait.Reset(progressTick)
-		} else {
+		if !terminal {
 			fmt.Fprintln(p.out, p.line(time.Since(p.start)))
 			wait.Reset(progressLineEvery)
+			continue
 		}
+		if bar == nil {
+			bars := mpb.New(mpb.WithOutput(p.out), mpb.WithRefreshRate(progressTick), mpb.WithAutoRefresh())
+			defer bars.Wait()
+			bar = p.newBar(bars)
+			defer bar.Abort(true) // and it disappears
+		}
+		bar.SetCurrent(p.shown())
+		wait.Reset(progressTick)
 	}
 }
 
@@ -103,23 +102,16 @@ func (p *progress) shown() int64 {
 	return done
 }
 
-func (p *progress) newBar() *progressbar.ProgressBar {
-	total := p.total
-	if total == 0 {
-		total = -1
+func (p *progress) newBar(bars *mpb.Progress) *mpb.Bar {
+	name := mpb.PrependDecorators(decor.Name(p.what + " "))
+	speed := decor.NewAverageSpeed(decor.SizeB1024(0), "% .1f", p.start)
+	if p.total == 0 {
+		return bars.New(0, mpb.SpinnerStyle(), name, mpb.AppendDecorators(decor.CurrentKibiByte("% .0f, "), speed))
 	}
-	return progressbar.NewOptions64(total,
-		progressbar.OptionSetWriter(p.out),
-		progressbar.OptionSetDescription(p.what),
-		progressbar.OptionShowBytes(true),
-		progressbar.OptionUseIECUnits(true),
-		progressbar.OptionShowCount(),
-		progressbar.OptionSetPredictTime(true),
-		progressbar.OptionFullWidth(),
-		progressbar.OptionUseANSICodes(true),
-		// Its own ticker would go on drawing after the end.
-		progressbar.OptionSetSpinnerChangeInterval(0),
-	)
+	return bars.New(p.total, mpb.BarStyle(), name, mpb.AppendDecorators(
+		decor.NewPercentage("%d"), decor.CountersKibiByte(", % .0f / % .0f, "), speed,
+		decor.Name(", "), decor.NewAverageETA(decor.ET_STYLE_GO, p.start, nil), decor.Name(" left"),
+	))
 }
 
 // line is the progress after some time as a line of text.
