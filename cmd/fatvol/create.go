@@ -42,6 +42,7 @@ func createCommand() *cobra.Command {
 			"  tar c -C build . | fatvol create boot.img --fit --reproducible --from -",
 		Args: exactly("IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			collectLate()
 			return c.run(cmd.Context(), cmd.OutOrStdout(), args[0])
 		},
 	}

@@ -14,6 +14,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+
+	"github.com/spf13/cobra"
 )
 
 func main() { os.Exit(run(os.Args)) }
@@ -45,6 +47,10 @@ func dispatch(ctx context.Context, argv []string) error {
 	case strings.HasPrefix(name, "umount."):
 		return umountHelper(ctx, name, args)
 	}
+	if own := ownCommand(args); own != nil {
+		own.SetArgs(slices.Clone(args[1:]))
+		return own.ExecuteContext(ctx)
+	}
 	root := rootCommand()
 	if isFUSEStyle(root.Commands(), args) {
 		// As mount.fuse3(8) calls the program for "mount -t fuse fatvol#IMAGE DIR".
@@ -52,4 +58,22 @@ func dispatch(ctx context.Context, argv []string) error {
 	}
 	root.SetArgs(slices.Clone(args))
 	return root.ExecuteContext(ctx)
+}
+
+// ownCommand is the command of a process that this program starts to serve a mount: it does not need the others,
+// and somebody waits for it. For all else it is nil.
+func ownCommand(args []string) *cobra.Command {
+	var c *cobra.Command
+	switch {
+	case len(args) == 0:
+		return nil
+	case args[0] == "unmounter":
+		c = unmounterCommand()
+	case args[0] == "mount" && os.Getenv(readyVariable) != "":
+		c = mountCommand()
+	default:
+		return nil
+	}
+	c.SilenceErrors, c.SilenceUsage = true, true
+	return c
 }
