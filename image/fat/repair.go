@@ -213,6 +213,9 @@ func (r *repair) round() (again bool, state RepairState, err error) {
 	if r.damaged(s) {
 		return false, RepairDamage, nil
 	}
+	if err := r.parents(s); err != nil { // first: the way to a directory is found by ".."
+		return false, RepairFailed, err
+	}
 	resolved, err := r.doubles(s)
 	if err != nil {
 		return false, r.verdict(err), damageIsReported(err)

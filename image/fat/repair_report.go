@@ -12,9 +12,9 @@ type report struct {
 	log   *slog.Logger
 	lines int
 	// What was repaired.
-	names, parts, chains, kept int
-	freed                      int64 // clusters
-	copied                     int64 // bytes of other FATs
+	names, parts, chains, kept, parents int
+	freed                               int64 // clusters
+	copied                              int64 // bytes of other FATs
 }
 
 // maxReport bounds the lines of one repair; the last tells of everything.
@@ -40,6 +40,7 @@ func (r *report) summary(took time.Duration) {
 	}{
 		{int64(r.names), "second names removed"}, {int64(r.parts), "parts of long names removed"},
 		{int64(r.chains), "chains cut to the size of their file"}, {int64(r.kept), "lost chains kept as files"},
+		{int64(r.parents), "directories that named an old place of their parent"},
 		{r.freed, "lost clusters freed"}, {r.copied, "bytes of other FATs brought up"},
 	} {
 		if c.n > 0 {

@@ -1,6 +1,8 @@
 package fat_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -114,6 +116,51 @@ func (c *scene) repairs(m *device.Mem, upTo int, again bool, rng *rand.Rand) err
 		return fmt.Errorf("repair %v: %w", state, err)
 	}
 	return nil
+}
+
+// TestRepairArrangeCuts repairs what cuts leave while files and directories are moved about: nothing is wrong any
+// more, "..", which may name the old place of a directory, included.
+func TestRepairArrangeCuts(t *testing.T) {
+	for i, l := range arrangeLayouts[:3] {
+		for _, a := range arrangements(l) {
+			t.Run(fmt.Sprintf("%d_FAT%d/%s", i, l.Width, a.name), func(t *testing.T) {
+				t.Parallel()
+				mem := scattered(t, l, 15)
+				want, _ := treeOf(t, mem)
+				c := &cutter{base: mem.Clone(), rec: faultdev.NewRecorder(mem)}
+				v, err := fat.Open(c.rec, arrangeOptions)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := errors.Join(a.run(context.Background(), v), v.Close()); err != nil {
+					t.Fatal(err)
+				}
+				step := 1 + c.rec.Len()/150
+				if testing.Short() {
+					step *= 3
+				}
+				old, failed := 0, 0
+				if err := c.cuts(rand.New(rand.NewPCG(*seed, 5)), step, func(x cut) {
+					_, before := treeOf(t, x.m)
+					old += before.Count(fattest.OldParent)
+					_, err := repaired(x.m, fat.Options{})
+					if err == nil {
+						got, r := treeOf(t, x.m)
+						err = errors.Join(r.Err(), sameTree(got, want))
+					}
+					if err != nil && failed < 3 {
+						failed++
+						t.Errorf("cut after entry %d of %d, %s: %v", x.at, c.rec.Len(), x.what, err)
+					}
+				}); err != nil {
+					t.Fatal(err)
+				}
+				if old == 0 && a.moves && !testing.Short() {
+					t.Error("no cut has left an old parent")
+				}
+			})
+		}
+	}
 }
 
 // withLeftovers makes a volume with each of them, as a cut would leave them.

@@ -119,6 +119,8 @@ func (s *scan) read(dir Cluster) error {
 	if s.strict {
 		names = newNameCheck(s, dir)
 		names.slots(data)
+	} else if s.oldParent(dir, data) {
+		s.add(problem{kind: OldParent, place: place{dir, 1}, first: dir})
 	}
 	eachEntry(data, dir == 0, func(e *rawEntry) {
 		if err != nil {

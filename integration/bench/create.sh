@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 PATH=$PATH:/usr/sbin:/sbin
-RUNS=${RUNS:-7} NAMES=${NAMES:-400}
+RUNS=${RUNS:-7} NAMES=${NAMES:-1000}
 dir=$(mktemp -d "${1:-/dev/shm}/fatvol-bench.XXXXXX")
 trap 'rm -rf "$dir"' EXIT
 trap 'exit 1' INT TERM
@@ -24,9 +24,10 @@ for i in 1 2 3 4; do head -c 268435456 /dev/urandom >"big/$i"; done
 # cost COMMAND: the seconds that it takes, and those of processors, in one line.
 cost() {
 	start=$(date +%s.%N)
-	cpu=$("$@" >/dev/null 2>&1; times | tail -n 1)
+	cpu=$("$@" >/dev/null 2>&1; times)
 	end=$(date +%s.%N)
-	echo "$start $end $cpu" | sed 's/[ms]/ /g' | awk '{ printf "%f %f\n", $2 - $1, $3 * 60 + $4 + $5 * 60 + $6 }'
+	# The last four of these are minutes and seconds of children, in user and system mode.
+	echo "$start" "$end" $cpu | sed 's/[ms]/ /g' | awk '{ printf "%f %f\n", $2 - $1, $(NF-3) * 60 + $(NF-2) + $(NF-1) * 60 + $NF }'
 }
 by_mtools() {
 	truncate -s "$2" mtools.img
