@@ -12,11 +12,15 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A mount in the background is served by a child process: the same program with the same command
-// line, in a session of its own. The child reports through a pipe that the mount is ready, or why
-// it failed, and until then says what it has to say on the caller's standard error.
+// line. The child reports through a pipe that the mount is ready, or why it failed, and until then says
+// what it has to say on the caller's standard error and stays in the caller's process group: below an
+// automount point, the kernel lets no process outside the automounter's group near the directory
+// before the mount is complete. Then it gets a session of its own.
 
 // readyVariable is the environment variable that tells the child of its end of the pipe.
 const readyVariable = "_FATVOL_READY_FD"
@@ -62,7 +66,7 @@ func inBackground(args []string, start func(*exec.Cmd) error) error {
 		return failf(exitSystem, "cannot start the serving process: %w", err)
 	}
 
-	// The child is in another session and hears nothing of an interrupt at the terminal.
+	// The child may have a session of its own by then, which an interrupt at the terminal does not reach.
 	interrupt := make(chan os.Signal, 1)
 	signal.Notify(interrupt, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(interrupt)
@@ -82,7 +86,6 @@ func childCommand(args []string, ready, stderr *os.File) (*exec.Cmd, error) {
 	cmd.Dir = "/"
 	cmd.Stderr = stderr
 	cmd.ExtraFiles = []*os.File{ready}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd, nil
 }
 
@@ -172,12 +175,14 @@ func takeReadyPipe() *readyPipe {
 	return &readyPipe{os.NewFile(readyFD, "ready")}
 }
 
-// report tells the parent how the mount came out. With a nil error, standard error is let go of
-// first, so that the parent has seen all of it.
+// report tells the parent how the mount came out. With a nil error, the caller's session and standard
+// error are let go of first, so that the parent has seen all that was said.
 func (p *readyPipe) report(err error) error {
 	m := readyMessage{Code: exitCode(err)}
 	if err != nil {
 		m.Error = err.Error()
+	} else if _, err := unix.Setsid(); err != nil {
+		return failf(exitSystem, "a session of its own: %w", err)
 	} else if err := releaseStderr(); err != nil {
 		return failf(exitSystem, "standard error: %w", err)
 	}

@@ -138,8 +138,8 @@ func inForeground() bool {
 		return false
 	}
 	defer tty.Close()
-	group, err := unix.IoctlGetInt(int(tty.Fd()), unix.TIOCGPGRP)
-	return err == nil && group == unix.Getpgrp()
+	group, err := unix.IoctlGetUint32(int(tty.Fd()), unix.TIOCGPGRP)
+	return err == nil && int(group) == unix.Getpgrp()
 }
 
 // execServe is exec in the serving process.

@@ -21,14 +21,15 @@ func diskSize(fd int) (size int64, sector int, err error) {
 	if size, err = unix.Seek(fd, 0, unix.SEEK_END); err != nil {
 		return 0, 0, err
 	}
-	sector, err = unix.IoctlGetInt(fd, unix.BLKSSZGET)
-	return size, sector, err
+	// An int of C: IoctlGetInt would have the kernel write half of an int of ours.
+	n, err := unix.IoctlGetUint32(fd, unix.BLKSSZGET)
+	return size, int(n), err
 }
 
 // diskWritable returns EROFS for a write-protected disk. Linux opens those for writing, and fails
 // the writes with EPERM.
 func diskWritable(fd int) error {
-	ro, err := unix.IoctlGetInt(fd, unix.BLKROGET)
+	ro, err := unix.IoctlGetUint32(fd, unix.BLKROGET)
 	if err == nil && ro != 0 {
 		return unix.EROFS
 	}

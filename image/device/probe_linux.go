@@ -80,7 +80,7 @@ func (h *Host) HostReadOnly() (bool, error) {
 	var ro bool
 	err := h.control(func(fd int) error {
 		if h.disk {
-			n, err := unix.IoctlGetInt(fd, unix.BLKROGET)
+			n, err := unix.IoctlGetUint32(fd, unix.BLKROGET)
 			ro = n != 0
 			return err
 		}
