@@ -16,7 +16,7 @@ const fusermount = "fusermount3"
 // mountHelped has fusermount3, which is set-uid root, mount on dir. It sends the descriptor of the
 // connection over the socket whose number it finds in _FUSE_COMMFD.
 func mountHelped(dir string, opt *Options) (int, error) {
-	bin, err := fusermountPath()
+	bin, err := FusermountPath()
 	if err != nil {
 		return -1, err
 	}
@@ -56,7 +56,9 @@ func runFusermount(bin, dir string, data []string) (int, error) {
 	return fd, nil
 }
 
-func fusermountPath() (string, error) {
+// FusermountPath finds fusermount3, which is set-user-ID root. umount(8) calls its helpers with an empty
+// environment, so that PATH is not all there is to go by.
+func FusermountPath() (string, error) {
 	bin, err := exec.LookPath(fusermount)
 	if err != nil {
 		if bin, err = exec.LookPath("/bin/" + fusermount); err != nil {

@@ -110,7 +110,7 @@ func (m *kernelMount) unmountPath(dir string, lazy bool) error {
 		}
 		return nil
 	}
-	bin, err := fusermountPath()
+	bin, err := FusermountPath()
 	if err != nil {
 		return err
 	}

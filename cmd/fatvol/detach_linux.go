@@ -8,6 +8,8 @@ import (
 	"os/exec"
 
 	"golang.org/x/sys/unix"
+
+	"fatvol/fs"
 )
 
 // unmount takes the mount at dir away; lazily, it only leaves the name space now and ends when its
@@ -29,11 +31,9 @@ func unmount(dir string, lazy bool) error {
 }
 
 func fusermountUnmount(dir string, lazy bool) error {
-	program, err := exec.LookPath("fusermount3")
+	program, err := fs.FusermountPath()
 	if err != nil {
-		if program, err = exec.LookPath("fusermount"); err != nil {
-			return errors.New("fusermount3 is not installed: install the package fuse3, or unmount as root")
-		}
+		return err
 	}
 	args := []string{"-u"}
 	if lazy {
