@@ -79,6 +79,9 @@ func (fs *fileSystem) status(err error) fuse.Status {
 		return fuse.OK
 	}
 	errno := errnoOf(err)
+	if errno == syscall.EIO {
+		fs.traffic.errors.Add(1)
+	}
 	if errno == syscall.EIO && !isLost(err) && !errors.Is(err, fat.ErrCorrupt) {
 		fs.failures.log(fs.opt.Log, err)
 	}

@@ -37,6 +37,7 @@ func (fs *fileSystem) Read(_ <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse
 	if err != nil {
 		return nil, fs.status(err)
 	}
+	fs.traffic.read(int64(n))
 	r := readResults.Get().(*readResult)
 	r.data = buf[:n]
 	return r, fuse.OK
@@ -52,7 +53,8 @@ func (fs *fileSystem) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (u
 	if n == 0 && fs.madeRoom(err) {
 		n, err = write(data, int64(in.Offset))
 	}
-	if n > 0 {
+	if n > 0 || err == nil {
+		fs.traffic.wrote(int64(n))
 		return uint32(n), fuse.OK
 	}
 	return 0, fs.status(err)
@@ -143,6 +145,8 @@ func (fs *fileSystem) CopyFileRange(_ <-chan struct{}, in *fuse.CopyFileRangeIn)
 	if err != nil && n == 0 {
 		return 0, fs.status(err)
 	}
+	fs.traffic.read(n)
+	fs.traffic.wrote(n)
 	return uint32(n), fuse.OK
 }
 

@@ -44,6 +44,7 @@ type fileSystem struct {
 	// background are the notifications under way.
 	background sync.WaitGroup
 	failures   failureLog
+	traffic    traffic
 }
 
 func newFileSystem(vol *fat.Volume, opt Options) *fileSystem {

@@ -10,6 +10,7 @@ import (
 // mediumStatus is what `fatvol status --json` prints.
 type mediumStatus struct {
 	State, Reason, Moved, Repair string
+	Socket                       string
 	PID                          int
 	Generation                   uint64
 	ReadOnly                     bool  `json:"read_only"`
@@ -21,6 +22,14 @@ type mediumStatus struct {
 	Looks                        int64
 	Abandoned                    int64 `json:"abandoned_calls"`
 	Detectors                    map[string]string
+	History                      []mediumChange
+}
+
+// mediumChange is an entry of a status's history.
+type mediumChange struct {
+	At            time.Time
+	State, Reason string
+	Attempts      int
 }
 
 func statusOf(t testing.TB, dir string) (st mediumStatus) {

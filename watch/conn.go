@@ -30,6 +30,7 @@ type meter struct {
 	calls  atomic.Int64 // calls of open hosts
 	errors atomic.Int64 // those that failed
 	looks  atomic.Int64 // attempts to open the image again
+	losses atomic.Int64 // times that the medium went
 	stuck  atomic.Int64 // calls given up on that have not ended; closing a host is among them from the start
 }
 

@@ -53,6 +53,7 @@ type Medium struct {
 		closed     bool              // nothing is added to told any more
 		last       *conn             // that of the view which Close ended
 		blind      map[string]string // detectors, and why they do not work
+		history    history
 	}
 
 	tellC   chan struct{}  // there is something in mu.told, or mu.closed
@@ -88,6 +89,7 @@ func New(host Host, cfg Config) *Medium {
 	v.place = c.locate(Place{Generation: 1, Asked: absolute(cfg.Path)})
 	v.opened = v.place.Path
 	m.cur.Store(v)
+	m.mu.history.add(Change{At: v.Since, Status: v.Status})
 
 	ctx, stop := context.WithCancel(context.Background())
 	m.stop = stop
@@ -115,12 +117,16 @@ type Counters struct {
 	Calls  int64 // of the open image that were handed to the host; reads from its cache are not counted
 	Errors int64 // calls that failed
 	Looks  int64 // attempts to open the image again
+	Losses int64 // times that the medium went
 	Stuck  int64 // calls given up on that have not ended yet
 }
 
 // Counters returns the totals.
 func (m *Medium) Counters() Counters {
-	return Counters{m.meter.calls.Load(), m.meter.errors.Load(), m.meter.looks.Load(), m.meter.stuck.Load()}
+	return Counters{
+		Calls: m.meter.calls.Load(), Errors: m.meter.errors.Load(), Looks: m.meter.looks.Load(),
+		Losses: m.meter.losses.Load(), Stuck: m.meter.stuck.Load(),
+	}
 }
 
 // transition is the only way from one state to another. It reports whether the state changed.
@@ -139,6 +145,9 @@ func (m *Medium) transition(n news) bool {
 		m.left.Store(v.conn)
 	}
 	m.replaceLocked(v, w)
+	if v.State == Present && w.State == Gone {
+		m.meter.losses.Add(1)
+	}
 	if w.State == Closed {
 		m.mu.last, m.mu.closed = v.conn, true
 	}
@@ -172,6 +181,7 @@ func (m *Medium) replaceLocked(v, w *view) {
 	m.cur.Store(w)
 	close(v.left)
 	if w.Status != v.Status {
+		m.mu.history.add(Change{At: time.Now(), Status: w.Status})
 		m.noticeLocked(notice{from: v.Status, to: w.Status})
 	}
 }

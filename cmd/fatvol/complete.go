@@ -1,14 +1,13 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
 	"github.com/spf13/cobra"
-
-	"fatvol/image"
 )
 
 // Words of usage lines that say what an argument is, and how a shell completes it. Anything else is
@@ -17,6 +16,15 @@ var argumentKinds = map[string]cobra.CompletionFunc{
 	"DIR":         directories,
 	"MOUNT":       mountPoints,
 	"REPLAY-FILE": replayFiles,
+	"VOLUME":      volumeNames,
+	"PLACE":       places,
+	"IN-IMAGE":    placesInImages,
+}
+
+// placeCommands are those whose every argument is a place, by whether it must be in an image.
+var placeCommands = map[string]string{
+	"ls": "IN-IMAGE", "cat": "IN-IMAGE", "rm": "IN-IMAGE", "mkdir": "IN-IMAGE", "attr": "IN-IMAGE",
+	"cp": "PLACE", "mv": "PLACE",
 }
 
 // addCompletions tells cobra how arguments and mount options of every command are completed in a shell.
@@ -49,6 +57,10 @@ func completedArguments(c *cobra.Command) (kinds []cobra.CompletionFunc, repeats
 		word, more := strings.CutSuffix(word, "...")
 		repeats = repeats || more
 		switch {
+		case placeCommands[c.Name()] != "":
+			word = placeCommands[c.Name()]
+		case word == "IMAGE[:PART":
+			word = "VOLUME"
 		case word == "DIR" && (c.Name() == "umount" || c.Name() == "status"):
 			word = "MOUNT"
 		case word == "FILE" && c.Parent().Name() == "replay":
@@ -71,15 +83,26 @@ func directories(*cobra.Command, []string, string) ([]cobra.Completion, cobra.Sh
 	return nil, cobra.ShellCompDirectiveFilterDirs
 }
 
-// mountPoints are where fatvol has something mounted.
-func mountPoints(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+// mountPoints are where fatvol has something mounted, as paths like the one that was begun.
+func mountPoints(_ *cobra.Command, _ []string, word string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	infos, err := mountinfo.GetMounts(func(m *mountinfo.Info) (skip, stop bool) { return m.FSType != fuseType, false })
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveFilterDirs
 	}
+	here, err := os.Getwd()
+	relative := err == nil && word != "" && !filepath.IsAbs(word)
 	var dirs []cobra.Completion
 	for _, m := range infos {
-		dirs = append(dirs, cobra.CompletionWithDesc(m.Mountpoint, m.Source))
+		dir := m.Mountpoint
+		if relative {
+			if dir, err = filepath.Rel(here, dir); err != nil {
+				continue
+			}
+			if strings.HasPrefix(word, "./") {
+				dir = "./" + dir
+			}
+		}
+		dirs = append(dirs, cobra.CompletionWithDesc(dir, m.Source))
 	}
 	return dirs, cobra.ShellCompDirectiveNoFileComp
 }
@@ -128,18 +151,9 @@ func partitions(before string, args []string) (found []cobra.Completion) {
 	if len(args) == 0 {
 		return nil
 	}
-	host, _, err := image.OpenHost(args[0], image.OpenOptions{ReadOnly: true, NoLock: true})
-	if err != nil {
-		return nil
-	}
-	defer host.Close()
-	layout, err := image.Scan(host)
-	if err != nil {
-		return nil
-	}
-	for _, p := range layout.Partitions {
-		if p.Number > 0 && p.Content.IsFAT() {
-			found = append(found, cobra.CompletionWithDesc(before+"partition="+strconv.Itoa(p.Number), p.Content.Kind+" "+printable(p.Content.Label)))
+	for _, p := range volumesIn(args[0]) {
+		if p.Number > 0 {
+			found = append(found, cobra.CompletionWithDesc(before+"partition="+strconv.Itoa(p.Number), volumeTitle(&p)))
 		}
 	}
 	return found

@@ -2,7 +2,11 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +23,7 @@ func complete(t *testing.T, words ...string) []string {
 	if err := root.Execute(); err != nil {
 		t.Fatal(err)
 	}
-	return strings.Fields(out.String())
+	return strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 }
 
 func TestComplete(t *testing.T) {
@@ -70,6 +74,60 @@ func TestCompletionScripts(t *testing.T) {
 		cmd.Stdin = &out
 		if said, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v: %s", err, said)
+		}
+	}
+}
+
+// Paths in images are completed as those of the host are, without changing what was typed.
+func TestCompletePlaces(t *testing.T) {
+	t.Chdir(t.TempDir())
+	tree := map[string]string{"tree/sub/deep.txt": "x", "tree/Readme.txt": "x", "tree/a b.txt": "x", "tree/.hidden": "x"}
+	for name, text := range tree {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o777), os.WriteFile(name, []byte(text), 0o666)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{
+		{"create", "disk.img", "--size", "4M", "--from", "tree", "--quiet"},
+		{"create", "parts.bin", "--size", "8M", "--partition", "gpt", "--from", "tree", "--quiet"},
+	} {
+		root := rootCommand()
+		root.SetOut(io.Discard)
+		root.SetArgs(args)
+		if err := root.Execute(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const (
+		anyFile = ":0"
+		done    = ":4"
+		goesOn  = ":6"
+	)
+	for _, tc := range []struct {
+		words []string
+		want  []string
+	}{
+		{[]string{"ls", "di"}, []string{"disk.img:/", goesOn}},
+		{[]string{"ls", "t"}, []string{"tree/", goesOn}},
+		{[]string{"ls", "./p"}, []string{"./parts.bin:/", goesOn}},
+		{[]string{"cat", "disk.img:/r"}, []string{"disk.img:/Readme.txt", done}},
+		{[]string{"cat", "disk.img:/a"}, []string{"disk.img:/a b.txt", done}},
+		{[]string{"cat", "disk.img:/s"}, []string{"disk.img:/sub/", goesOn}},
+		{[]string{"cat", "disk.img:/sub/"}, []string{"disk.img:/sub/deep.txt", done}},
+		{[]string{"cat", "disk.img:/none/"}, []string{done}},
+		{[]string{"cat", "disk.img:/."}, []string{"disk.img:/.hidden", done}},
+		{[]string{"rm", "disk.img:/", "disk.img:/R"}, []string{"disk.img:/Readme.txt", done}},
+		{[]string{"ls", "parts.bin:"}, []string{"parts.bin:1:/", "parts.bin:/", goesOn}},
+		{[]string{"ls", "parts.bin:1:/s"}, []string{"parts.bin:1:/sub/", goesOn}},
+		{[]string{"info", "parts.bin:"}, []string{"parts.bin:1", done}},
+		{[]string{"info", "par"}, []string{anyFile}},
+		{[]string{"cp", "tree/R"}, []string{anyFile}},
+		{[]string{"cp", "disk.img"}, []string{"disk.img", "disk.img:/", goesOn}},
+		{[]string{"cp", "tree/Readme.txt", "disk.img:/s"}, []string{"disk.img:/sub/", goesOn}},
+		{[]string{"attr", "+r", "disk.img:/R"}, []string{"disk.img:/Readme.txt", done}},
+	} {
+		if got := complete(t, tc.words...); !slices.Equal(got, tc.want) {
+			t.Errorf("%q: %q, want %q", tc.words, got, tc.want)
 		}
 	}
 }

@@ -244,8 +244,12 @@ func (s *served) mediumChanged(st watch.Status) {
 // mediumStatus is the gate's, with a reason that does not name the image again.
 func (s *served) mediumStatus() watch.Status {
 	st := s.medium.gate.Status()
-	st.Reason = strings.TrimPrefix(st.Reason, s.req.image+": ")
+	st.Reason = s.shortReason(st.Reason)
 	return st
+}
+
+func (s *served) shortReason(reason string) string {
+	return strings.TrimPrefix(reason, s.req.image+": ")
 }
 
 // rootState gives the extended attributes of the root that tell of the medium.

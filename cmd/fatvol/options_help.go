@@ -43,19 +43,9 @@ func optionsHelp() string {
 // shorter than the indent or as long.
 func wrap(head, text string, indent int) string {
 	var b strings.Builder
-	line := fmt.Sprintf("%-*s", indent, head)
-	empty := true
-	for _, word := range strings.Fields(text) {
-		if !empty && len([]rune(line))+1+len([]rune(word)) > helpWidth {
-			b.WriteString(line + "\n")
-			line, empty = strings.Repeat(" ", indent), true
-		}
-		if !empty {
-			line += " "
-		}
-		line += word
-		empty = false
+	for _, line := range breakWords(text, helpWidth-indent) {
+		fmt.Fprintf(&b, "%-*s%s\n", indent, head, line)
+		head = ""
 	}
-	b.WriteString(line + "\n")
 	return b.String()
 }

@@ -132,7 +132,8 @@ func (s *served) mount() (err error) {
 		s.server.InvalidateAll() // it went in between, when nobody could be told
 	}
 	if s.record != nil {
-		if s.control, err = listenControl(s); err != nil {
+		teller := &statusTeller{served: s, started: time.Now()}
+		if s.control, err = listenControl(controlPath(s.record.path), s.log, teller.status); err != nil {
 			s.log.Warn("'fatvol status' will not know of this mount", "err", err)
 		}
 		device := ""

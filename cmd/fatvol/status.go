@@ -1,14 +1,15 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"os/signal"
 	"slices"
+	"sync"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -20,17 +21,20 @@ import (
 )
 
 func statusCommand() *cobra.Command {
-	var asJSON, watching bool
+	var asJSON, asMetrics, watching bool
 	cmd := &cobra.Command{
 		Use:   "status [DIR]",
 		Short: "Show mounts, and whether their media are there",
 		Long: "Shows the volume that is mounted on DIR, or all of them: whether the medium is there, and\n" +
 			"if not, why and since when; how much was written and is not on the medium yet; and how\n" +
 			"the mount would learn that the medium goes. It asks the serving process only, so it\n" +
-			"answers at once whatever the medium does.",
+			"answers at once whatever the medium does.\n\n" +
+			"With --watch on a terminal, it shows too what is read and written in a second, and the history of\n" +
+			"the medium, until q or Ctrl-C, or until DIR is unmounted. NO_COLOR is honoured.",
 		Example: "  fatvol status\n" +
 			"  fatvol status --watch /mnt\n" +
-			"  fatvol status --json /mnt | jq .state",
+			"  fatvol status --json /mnt | jq .state\n" +
+			"  fatvol status --prometheus > fatvol.prom",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := ""
@@ -38,19 +42,31 @@ func statusCommand() *cobra.Command {
 				dir = args[0]
 			}
 			show := showStatus
-			if asJSON {
+			out := cmd.OutOrStdout()
+			switch {
+			case asMetrics && watching:
+				return failf(exitUsage, "status: --prometheus and --watch exclude each other: leave out one of them")
+			case asMetrics && asJSON:
+				return failf(exitUsage, "status: --prometheus and --json exclude each other: leave out one of them")
+			case asMetrics:
+				show = writeMetrics
+			case asJSON:
 				show = encodeStatus
 			}
 			if !watching {
-				return showOnce(cmd.OutOrStdout(), dir, show)
+				return showOnce(out, dir, show)
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 			defer stop()
-			return watchStatus(ctx, cmd.OutOrStdout(), dir, show)
+			if !asJSON && isTerminal(out) {
+				return watchOnScreen(ctx, out.(*os.File), dir)
+			}
+			return watchStatus(ctx, out, dir, show)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object for each mount")
-	cmd.Flags().BoolVarP(&watching, "watch", "w", false, "print again whenever something has changed, until interrupted")
+	cmd.Flags().BoolVar(&asMetrics, "prometheus", false, "print metrics in the text format of Prometheus")
+	cmd.Flags().BoolVarP(&watching, "watch", "w", false, "follow what happens: on the whole terminal, or with lines whenever something has changed")
 	return cmd
 }
 
@@ -92,16 +108,21 @@ func collectMounts(want func(dir string) bool) (all []*mountStatus, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range infos {
-		st, err := statusOf(m)
-		if err != nil {
-			st = &mountStatus{Image: m.Source, Dir: m.Mountpoint, State: unknownState, Reason: err.Error()}
-			if errors.Is(err, errServerDead) {
-				st.State = deadState
+	all = make([]*mountStatus, len(infos))
+	var asking sync.WaitGroup // all at once: one that does not answer takes its time
+	for i, m := range infos {
+		asking.Go(func() {
+			st, err := statusOf(m)
+			if err != nil {
+				st = &mountStatus{Image: m.Source, Dir: m.Mountpoint, State: unknownState, Reason: err.Error()}
+				if errors.Is(err, errServerDead) {
+					st.State = deadState
+				}
 			}
-		}
-		all = append(all, st)
+			all[i] = st
+		})
 	}
+	asking.Wait()
 	return all, nil
 }
 
@@ -132,38 +153,6 @@ func showOnce(out io.Writer, dir string, show func(io.Writer, []*mountStatus) er
 func stillMounted(dir string) bool {
 	m, err := findMount(dir)
 	return err == nil && m != nil
-}
-
-// watchInterval is how often a watched status is asked for.
-const watchInterval = 200 * time.Millisecond
-
-func watchStatus(ctx context.Context, out io.Writer, dir string, show func(io.Writer, []*mountStatus) error) error {
-	last := ""
-	for {
-		all, err := collectStatus(dir)
-		if err != nil && last != "" && !stillMounted(dir) {
-			return nil // that is the end of what was to be seen
-		}
-		if err != nil {
-			return err
-		}
-		// What grows all the time is no change worth a line.
-		key := ""
-		for _, st := range all {
-			key += fmt.Sprint(st.Dir, st.State, st.Reason, st.Generation, st.HostRO, st.Files, st.Unsynced > 0, st.Names, "\n")
-		}
-		if key != last {
-			last = key
-			if err := show(out, all); err != nil {
-				return withCode(exitSystem, err)
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(watchInterval):
-		}
-	}
 }
 
 func encodeStatus(out io.Writer, all []*mountStatus) error {

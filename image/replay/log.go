@@ -92,6 +92,9 @@ func newLog(lower device.Device, limit int64) *Log {
 	}
 }
 
+// Limit is the number of bytes of unsynced writes from which on writers wait.
+func (l *Log) Limit() int64 { return l.limit }
+
 // Size is that of the lower device.
 func (l *Log) Size() int64 { return l.lower.Size() }
 
