@@ -100,10 +100,8 @@ func (fs *fileSystem) nextScanned(n *node, off uint64) (found *scanned, err erro
 		if found != nil {
 			return false
 		}
-		found = &scanned{short: e.Short(), ino: e.Ino, off: e.Cookie + offDotDot}
-		if e.Name != found.short {
-			found.long = e.Name
-		}
+		found = &scanned{ino: e.Ino, off: e.Cookie + offDotDot}
+		found.short, found.long = e.Pair()
 		return true
 	})
 	return found, err

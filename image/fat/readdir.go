@@ -9,13 +9,24 @@ type Entry struct {
 	Ino    uint64
 	Cookie uint64 // where a listing goes on after this entry
 
-	v     *Volume
-	slot  int32
-	short [11]byte
+	v      *Volume
+	slot   int32
+	short  [11]byte
+	ntCase byte
+	long   bool
 }
 
 // Short is the plain 8.3 form of the name.
 func (e *Entry) Short() string { return e.v.names.ShortText(e.short) }
+
+// Pair is both forms of the name as the ioctls of Linux' vfat give them: the 8.3 one is spelled as it would be shown
+// if it were the only one, and long is "" where it is.
+func (e *Entry) Pair() (short, long string) {
+	if e.long {
+		long = e.Name
+	}
+	return e.v.names.ShowShort(e.short, e.ntCase), long
+}
 
 // ReadDir calls fn for the entries of dir after cookie, in the order of their slots and without "."
 // and "..", until fn returns false. A cookie stays good while entries come and go: it is a place. The
@@ -55,7 +66,7 @@ func (v *Volume) ReadDir(dir *Node, cookie uint64, fn func(e *Entry) bool) error
 		if dir.id != rootID && i < 2 && slotIsDot(s) || Attributes(s[11])&AttrVolumeID != 0 {
 			continue
 		}
-		e := &Entry{v: v, slot: i, short: shortOf(s), Cookie: uint64(i) + 1,
+		e := &Entry{v: v, slot: i, short: shortOf(s), ntCase: s[12], long: ok, Cookie: uint64(i) + 1,
 			IsDir: Attributes(s[11])&AttrDirectory != 0}
 		if ok {
 			e.Name = v.names.ShowLong(units)
