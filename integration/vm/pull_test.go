@@ -39,6 +39,7 @@ func pullUnderLoad(t *testing.T, s *Scene) {
 	gone := s.await("gone", 1, "")
 	went := s.since(gone)
 	s.noBlocked()
+	crew.awaitFailures(s.readClock().guest.At)
 	away := s.readClock().guest.At
 
 	s.back(s.stick)
