@@ -42,7 +42,7 @@ func TestResize(t *testing.T) {
 				v.unmount(kernel, dir)
 			}
 			v.mount(kernel, image, dir, sameOptions)
-			v.Shell("cd " + dir + "; cp 'pieces of a' size-100; rm 'pieces of b'; mkdir 'a new directory'")
+			v.Shell("cd " + dir + "; rm 'pieces of b'; cp size-2049 'another file'; mkdir 'a new directory'")
 			after := v.ReadTree(dir)
 			v.unmount(kernel, dir)
 			v.fsck(image)
