@@ -295,3 +295,73 @@ func TestCreateInterrupted(t *testing.T) {
 		t.Errorf("%v: %v", err, entries)
 	}
 }
+
+// TestCreateOnDisk: a disk is only written to with --force, and not while somebody uses it; nothing of what was
+// on it shows afterwards.
+func TestCreateOnDisk(t *testing.T) {
+	needRoot(t)
+	needFUSE(t)
+	need(t, "losetup", "sfdisk", "fsck.fat", "mcopy")
+	dir := memoryDir(t)
+	tree, backing := filepath.Join(dir, "tree"), filepath.Join(dir, "backing")
+	writeCreateTree(t, tree)
+	want := treeSums(t, os.DirFS(tree))
+	garbage := bytes.Repeat([]byte("what was there. "), 40<<20/16)
+	if err := os.WriteFile(backing, garbage, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("losetup", "-f", "--show", backing).Output()
+	if err != nil {
+		t.Skipf("needs a loop device: %v", err)
+	}
+	loop := strings.TrimSpace(string(out))
+	defer run(t, "losetup", "-d", loop)
+	refused := func(what, says string, args ...string) {
+		t.Helper()
+		before := sumOf(t, loop)
+		if out, code := runCode(t, binary(t), append([]string{"create", loop, "--from", tree}, args...)...); code == 0 ||
+			!strings.Contains(out, says) || strings.Count(out, "\n") != 1 {
+			t.Errorf("%s: exit code %d, says %q", what, code, out)
+		}
+		if sumOf(t, loop) != before {
+			t.Errorf("%s: the disk was written to", what)
+		}
+	}
+	refused("without --force", "--force writes to it, if it is a disk")
+	refused("with a size", "a disk has its size", "--force", "--size", "8M")
+	for i, args := range [][]string{{"--fat", "32"}, {"--partition", "gpt", "--fat", "16"}} {
+		createImage(t, append([]string{loop, "--force", "--from", tree, "--label", fmt.Sprint("DISK ", i)}, args...)...)
+		at := loop
+		if args[0] == "--partition" {
+			at += "@@1M"
+			if out, err := exec.Command("sfdisk", "--verify", loop).CombinedOutput(); err != nil {
+				t.Errorf("%q: sfdisk: %v\n%s", args, err, out)
+			}
+			run(t, binary(t), "check", loop)
+		} else {
+			fsckFaultless(t, strings.Join(args, " "), loop)
+		}
+		copied := filepath.Join(dir, fmt.Sprint("copied ", i))
+		if err := os.Mkdir(copied, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		run(t, "mcopy", "-s", "-i", at, "::*", copied)
+		if got := treeSums(t, os.DirFS(copied)); !equalSums(got, want) {
+			t.Errorf("%q: mtools reads %d files, want %d", args, len(got), len(want))
+		}
+	}
+	mounted := newDir(t)
+	run(t, binary(t), "mount", loop, mounted)
+	refused("while it is mounted", "in use", "--force")
+	run(t, binary(t), "umount", mounted)
+}
+
+// sumOf is a digest of all that can be read from a file or disk.
+func sumOf(t *testing.T, path string) [sha256.Size]byte {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sha256.Sum256(b)
+}

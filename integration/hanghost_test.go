@@ -33,6 +33,7 @@ type hostFaults struct {
 	mu       sync.Mutex
 	calls    int // since the last command
 	data     int // those of them that read, write or sync
+	held     int // those that hang
 	from     int // the first call that is hit; 0: none
 	errno    syscall.Errno
 	released chan struct{} // what hangs waits for it; nil for an errno
@@ -57,6 +58,9 @@ func (h *hostFaults) enter(data bool) syscall.Errno {
 		h.data++
 	}
 	hit, errno, released := h.from > 0 && h.calls >= h.from, h.errno, h.released
+	if hit && released != nil {
+		h.held++
+	}
 	h.mu.Unlock()
 	if !hit {
 		return 0
@@ -75,7 +79,7 @@ func (h *hostFaults) command(line string) error {
 	if h.released != nil {
 		close(h.released)
 	}
-	h.calls, h.data, h.from, h.errno, h.released = 0, 0, 0, 0, nil
+	h.calls, h.data, h.held, h.from, h.errno, h.released = 0, 0, 0, 0, 0, nil
 	h.mu.Unlock()
 	h.inside.Lock()
 	defer h.inside.Unlock()
@@ -98,11 +102,18 @@ func (h *hostFaults) command(line string) error {
 	return fmt.Errorf("unknown command %q", line)
 }
 
-// count is how many calls have read, written or synced since the last command.
-func (h *hostFaults) count() int {
+// question answers what does not change anything: "count" is how many calls have read, written or synced since
+// the last command, "held" how many of them hang.
+func (h *hostFaults) question(line string) (answer int, known bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.data
+	switch line {
+	case "count":
+		return h.data, true
+	case "held":
+		return h.held, true
+	}
+	return 0, false
 }
 
 type hostFile struct {
@@ -118,6 +129,16 @@ func (n *hostFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrO
 	}
 	out.FromStat(&st)
 	return 0
+}
+
+// Setattr changes the length, and ignores the rest.
+func (n *hostFile) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	if size, ok := in.GetSize(); ok {
+		if errno := n.faults.call(true, func() error { return n.f.Truncate(int64(size)) }); errno != 0 {
+			return errno
+		}
+	}
+	return n.Getattr(ctx, nil, out)
 }
 
 func nothing() error { return nil }
@@ -187,8 +208,8 @@ func serveHost() int {
 			fmt.Println(answer)
 			continue
 		}
-		if in.Text() == "count" {
-			fmt.Println(faults.count())
+		if answer, known := faults.question(in.Text()); known {
+			fmt.Println(answer)
 			continue
 		}
 		if err := faults.command(in.Text()); err != nil {
@@ -280,9 +301,14 @@ func (h *host) fail(k int, errno syscall.Errno) {
 }
 
 // dataCalls is how many calls have read, written or synced since the last command.
-func (h *host) dataCalls() (n int) {
+func (h *host) dataCalls() int { h.t.Helper(); return h.ask("count") }
+
+// held is how many calls hang.
+func (h *host) held() int { h.t.Helper(); return h.ask("held") }
+
+func (h *host) ask(question string) (n int) {
 	h.t.Helper()
-	fmt.Fprintln(h.in, "count")
+	fmt.Fprintln(h.in, question)
 	if !h.out.Scan() {
 		h.t.Fatalf("host: %v", h.out.Err())
 	}
