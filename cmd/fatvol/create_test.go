@@ -126,6 +126,12 @@ func TestCreateRefuses(t *testing.T) {
 	if err := errors.Join(os.Symlink("nowhere", filepath.Join(broken, "link")), os.WriteFile(filepath.Join(broken, "a:b"), nil, 0o644)); err != nil {
 		t.Fatal(err)
 	}
+	many := t.TempDir()
+	for i := range 300 {
+		if err := os.WriteFile(filepath.Join(many, fmt.Sprint("F", i)), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	path := filepath.Join(out, "image")
 	for _, c := range []struct {
 		code int
@@ -148,6 +154,14 @@ func TestCreateRefuses(t *testing.T) {
 		{exitFailed, "neither a directory nor a tar archive", []string{path, "--fit", "--from", there}},
 		{exitFailed, "no such file", []string{filepath.Join(out, "none", "image"), "--size", "1M"}},
 		{exitFailed, "is a directory", []string{out, "--size", "1M", "--force"}},
+		{exitFailed, "holds 224 entries, 300 are needed: put files into a directory: nothing was written", []string{path, "--size", "1.44M", "--from", many}},
+		{exitFailed, "too large for FAT12 with clusters of 512 bytes: at most", []string{path, "--size", "1G", "--fat", "12", "--cluster", "512"}},
+		{exitFailed, "too small for FAT32 with clusters of 32768 bytes: at least", []string{path, "--size", "64M", "--fat", "32", "--cluster", "32K"}},
+		{exitFailed, "sectors of 1024 bytes would do", []string{path, "--size", "3T"}},
+		{exitFailed, "5 FATs: there are 1 to 4", []string{path, "--size", "1M", "--fats", "5"}},
+		{exitFailed, "sectors of 1000 bytes: there are 512", []string{path, "--size", "1M", "--sector", "1000"}},
+		{exitFailed, "with sectors of 4096 bytes there are 4096", []string{path, "--size", "1M", "--sector", "4096", "--cluster", "2K"}},
+		{exitFailed, "too small for a FAT volume: at least 24 KiB", []string{path, "--size", "1K"}},
 		{exitUsage, "is no boot sector", []string{path, "--size", "1M", "--boot", there}},
 	} {
 		_, err := create(t, c.args...)
