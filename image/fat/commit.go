@@ -258,14 +258,14 @@ func (v *Volume) markClean() error {
 	if err := v.putInfo(); err != nil {
 		return err
 	}
-	if !v.flagged || v.keepDirty || !v.settled() || v.hasOrphans() {
+	if !v.flagged && !v.unmarked || v.keepDirty || !v.settled() || v.hasOrphans() {
 		return v.syncUpTo(v.dataSeq.Load())
 	}
 	if err := v.syncUpTo(v.dataSeq.Load()); err != nil {
 		return err
 	}
-	// Whatever happens from here on, the next commit sets the flag again.
-	v.flagged = false
+	// Whatever happens from here on, the next commit sets the flag again; and without one, this is begun anew.
+	v.flagged, v.unmarked = false, true
 	if v.tab.w.clean != 0 {
 		img, err := v.tab.cleanAtom()
 		if err != nil {
@@ -290,7 +290,11 @@ func (v *Volume) markClean() error {
 			return err
 		}
 	}
-	return v.syncDevice()
+	if err := v.syncDevice(); err != nil {
+		return err
+	}
+	v.unmarked = false
+	return nil
 }
 
 // hasOrphans reports whether there are files without a name, whose clusters a cut would leak.

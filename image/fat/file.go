@@ -140,6 +140,7 @@ func (v *Volume) free(n *Node) {
 	delete(v.orphans, n)
 	n.dead = ErrNotExist
 	v.bury(n)
+	v.wake() // the volume may be clean now, even where nothing was freed
 }
 
 // Allocate makes room for length bytes from off on, so that writing there cannot fail for lack of

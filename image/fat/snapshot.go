@@ -424,7 +424,7 @@ func (v *Volume) flagDirty(p *plan) error {
 		v.boot[v.geo.StateOffset] |= stateDirty
 		p.flag = append([]byte(nil), v.boot...)
 	}
-	v.flagged = true
+	v.flagged, v.unmarked = true, false
 	return nil
 }
 
@@ -459,7 +459,7 @@ func (v *Volume) readState(dev device.Device) error {
 		clean = clean && w.get(head, 1)&w.clean != 0
 	}
 	v.keepDirty = !clean
-	v.flagged = !clean
+	v.flagged, v.unmarked = !clean, false
 	switch {
 	case clean:
 	case v.opt.ReadOnly || v.opt.Repair == RepairNo:

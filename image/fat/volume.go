@@ -63,6 +63,7 @@ type Volume struct {
 	mirror     map[int64][]byte // bytes of the first FAT that the others lack, by offset in a FAT
 	boot       []byte           // the first atom of the boot sector
 	flagged    bool             // the volume is marked dirty on the medium
+	unmarked   bool             // that mark was to be taken off, and may not be off everywhere yet
 	keepDirty  bool             // it was so when it was opened, and stays so
 	infoStale  bool             // the FSInfo sector is not what it should be
 	info       []byte           // the FSInfo sector; nil where there is none, or none that is ours to write

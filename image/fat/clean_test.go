@@ -1,0 +1,135 @@
+package fat_test
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"fatvol/image/device"
+	"fatvol/image/device/faultdev"
+	"fatvol/image/fat"
+	"fatvol/image/fat/fattest"
+)
+
+// quietTime is longer than it takes until a volume that nobody changes is marked clean, also when the last
+// attempts have failed.
+const quietTime = 2 * time.Minute
+
+// isClean reports whether the medium says that the volume is clean. Then nothing may be wrong with it.
+func isClean(t *testing.T, mem *device.Mem) bool {
+	t.Helper()
+	r, err := fattest.Check(mem)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Err(); !r.Dirty && err != nil {
+		t.Errorf("marked clean, and yet %v", err)
+	}
+	return !r.Dirty
+}
+
+// A file without a name keeps the volume from being clean for as long as it is open, and no longer: also
+// when it is empty, so that nothing is freed when it is closed.
+func TestCleanOnceOrphanIsClosed(t *testing.T) {
+	for _, l := range layouts {
+		for _, size := range []int{0, 5000} {
+			t.Run(fmt.Sprintf("FAT%d/%d", l.Width, size), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					v, mem := open(t, l, fat.Options{CommitDelay: time.Second})
+					n, err := v.Create(v.Root(), "file", 0)
+					if err != nil {
+						t.Fatal(err)
+					}
+					h, err := n.Open()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if _, err := n.WriteAt(make([]byte, size), 0); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(quietTime)
+					if !isClean(t, mem) {
+						t.Error("not marked clean with a file open")
+					}
+					if err := v.Unlink(v.Root(), "file"); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(quietTime)
+					if size > 0 && isClean(t, mem) {
+						t.Error("marked clean with a file open that has clusters and no name")
+					}
+					h.Close()
+					n.Release(1)
+					time.Sleep(quietTime)
+					if !isClean(t, mem) {
+						t.Error("not marked clean after the file was closed")
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestCleanAfterFault fails each device operation of marking the volume clean, and all that follow. Once
+// the device works again the volume is marked, though nothing changes any more: by itself, or at the end.
+func TestCleanAfterFault(t *testing.T) {
+	for _, l := range layouts {
+		for _, closing := range []bool{false, true} {
+			t.Run(fmt.Sprintf("FAT%d/closing=%v", l.Width, closing), func(t *testing.T) {
+				for k := int64(1); ; k++ {
+					injected := int64(0)
+					synctest.Test(t, func(t *testing.T) { injected = cleanAfterFault(t, l, k, closing) })
+					if injected == 0 {
+						if k < 3 {
+							t.Errorf("only %d operations to fail", k-1)
+						}
+						return
+					}
+				}
+			})
+		}
+	}
+}
+
+func cleanAfterFault(t *testing.T, l fattest.Layout, k int64, closing bool) (injected int64) {
+	base := prepared(t, l, nil)
+	if err := base.v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fd := faultdev.New(base.mem)
+	v, err := fat.Open(fd, fat.Options{CommitDelay: time.Second, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := v.Create(v.Root(), "file", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Release(1)
+	for v.Pending() { // until all but the mark is done
+		time.Sleep(100 * time.Millisecond)
+	}
+	if isClean(t, base.mem) {
+		t.Fatal("marked clean too early for this test")
+	}
+	fd.Reset()
+	fd.Inject(faultdev.FailFrom(k, nil))
+	time.Sleep(quietTime)
+	injected = fd.Injected()
+	fd.Reset()
+	if !closing {
+		time.Sleep(quietTime)
+		if !isClean(t, base.mem) {
+			t.Errorf("operation %d of the mark failed: it is not tried again", k)
+		}
+	}
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !isClean(t, base.mem) {
+		t.Errorf("operation %d of the mark failed: not marked clean when it was closed", k)
+	}
+	return injected
+}
