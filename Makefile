@@ -25,13 +25,14 @@ PACKAGE_VERSION ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | s
 PACKAGEDIR ?= bin
 NFPM      ?= github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 FUZZTIME  ?= 20s
+TORTURETIME ?= 1h
 TESTFLAGS ?=
 BENCHFLAGS ?=
 
 HELPERS   := mount.fatvol mount.fuse.fatvol umount.fatvol umount.fuse.fatvol
 PLATFORMS := linux/amd64 linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64 freebsd/amd64
 
-.PHONY: all build demo test deps vm-deps unit race integration vm medium kills poweroff bench microbench fuzz lint man install uninstall packages clean
+.PHONY: all build demo test deps vm-deps unit race integration vm medium kills poweroff torture bench microbench fuzz lint man install uninstall packages clean
 
 all: build
 
@@ -80,6 +81,10 @@ kills: deps
 # The virtual machine's power going at 200 random moments under load; `make vm` does 8.
 poweroff: deps vm-deps
 	$(GO) test -timeout 60m -v -run '^TestPowerOff$$' $(TESTFLAGS) ./integration/vm -poweroffs 200
+
+# Eight writers on a medium that goes and returns every few seconds, for TORTURETIME; `make integration` does 20 s.
+torture: deps
+	$(GO) test -timeout 0 -v -run '^TestTorture$$' $(TESTFLAGS) ./integration -torture $(TORTURETIME)
 
 # fatvol beside other file systems; BENCHFLAGS='-quick' takes some minutes, -help lists the flags.
 bench: deps

@@ -116,18 +116,23 @@ func (h *hostFaults) question(line string) (answer int, known bool) {
 	return 0, false
 }
 
+// hostStore is what is behind the image.
+type hostStore interface {
+	io.ReaderAt
+	io.WriterAt
+	Sync() error
+	Size() int64
+}
+
 type hostFile struct {
 	fs.Inode
-	f      *os.File
+	store  hostStore
 	faults *hostFaults
 }
 
 func (n *hostFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	var st syscall.Stat_t
-	if err := syscall.Fstat(int(n.f.Fd()), &st); err != nil {
-		return fs.ToErrno(err)
-	}
-	out.FromStat(&st)
+	size := uint64(n.store.Size())
+	out.Mode, out.Nlink, out.Size, out.Blocks = fuse.S_IFREG|0o600, 1, size, size/512
 	return 0
 }
 
@@ -151,7 +156,7 @@ func (n *hostFile) Read(ctx context.Context, _ fs.FileHandle, p []byte, off int6
 	k := 0
 	errno := n.faults.call(true, func() (err error) {
 		n.faults.pace.read()
-		if k, err = n.f.ReadAt(p, off); err == io.EOF {
+		if k, err = n.store.ReadAt(p, off); err == io.EOF {
 			err = nil
 		}
 		return err
@@ -162,7 +167,7 @@ func (n *hostFile) Read(ctx context.Context, _ fs.FileHandle, p []byte, off int6
 func (n *hostFile) Write(ctx context.Context, _ fs.FileHandle, p []byte, off int64) (k uint32, errno syscall.Errno) {
 	errno = n.faults.call(true, func() error {
 		n.faults.pace.write(int64(len(p)))
-		n, err := n.f.WriteAt(p, off)
+		n, err := n.store.WriteAt(p, off)
 		k = uint32(n)
 		return err
 	})
@@ -170,7 +175,12 @@ func (n *hostFile) Write(ctx context.Context, _ fs.FileHandle, p []byte, off int
 }
 
 func (n *hostFile) Fsync(ctx context.Context, _ fs.FileHandle, _ uint32) syscall.Errno {
-	return n.faults.call(true, n.faults.pace.sync)
+	return n.faults.call(true, func() error {
+		if err := n.faults.pace.sync(); err != nil {
+			return err
+		}
+		return n.store.Sync()
+	})
 }
 
 func (n *hostFile) Flush(ctx context.Context, _ fs.FileHandle) syscall.Errno {
@@ -186,6 +196,26 @@ func (r *hostRoot) OnAdd(ctx context.Context) {
 	r.AddChild(hostImage, r.NewPersistentInode(ctx, r.file, fs.StableAttr{Mode: fuse.S_IFREG}), true)
 }
 
+// backingStore is a file that outlives every host: nothing in it waits for a sync.
+type backingStore struct{ *os.File }
+
+func (backingStore) Sync() error { return nil }
+
+func (b backingStore) Size() int64 {
+	st, err := b.Stat()
+	if err != nil {
+		return 0
+	}
+	return st.Size()
+}
+
+// mountHost mounts a host with the image at dir.
+func mountHost(dir string, store hostStore, faults *hostFaults) (*fuse.Server, error) {
+	return fs.Mount(dir, &hostRoot{file: &hostFile{store: store, faults: faults}}, &fs.Options{
+		MountOptions: fuse.MountOptions{DirectMountStrict: os.Geteuid() == 0, Name: "fatvoltesthost", FsName: "host"},
+	})
+}
+
 // serveHost is the process that serves such a host.
 func serveHost() int {
 	paths := filepath.SplitList(os.Getenv(hostVariable))
@@ -195,9 +225,7 @@ func serveHost() int {
 		return 1
 	}
 	faults := &hostFaults{}
-	server, err := fs.Mount(paths[1], &hostRoot{file: &hostFile{f: f, faults: faults}}, &fs.Options{
-		MountOptions: fuse.MountOptions{DirectMountStrict: os.Geteuid() == 0, Name: "fatvoltesthost", FsName: "host"},
-	})
+	server, err := mountHost(paths[1], backingStore{f}, faults)
 	if err != nil {
 		fmt.Println(err)
 		return 1
@@ -241,11 +269,18 @@ func newHost(t testing.TB) *host { return newHostOf(t, 16<<20) }
 // newHostOf is newHost with an image of so many bytes.
 func newHostOf(t testing.TB, size int64) *host {
 	t.Helper()
+	return startHost(t, hostVariable, mkfsFAT(t, size))
+}
+
+// startHost starts this program again, to serve a host with the image that is in the file backing: the
+// variable tells it which kind of host.
+func startHost(t testing.TB, variable, backing string) *host {
+	t.Helper()
 	needRoot(t) // other users' mounts cannot be seen by the root that tests run as in CI, and the like
 	needFUSE(t)
-	backing, dir := mkfsFAT(t, size), newDir(t)
+	dir := newDir(t)
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), hostVariable+"="+backing+string(filepath.ListSeparator)+dir)
+	cmd.Env = append(os.Environ(), variable+"="+backing+string(filepath.ListSeparator)+dir)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -285,10 +320,20 @@ func (h *host) expectOK() {
 
 func (h *host) command(words ...string) {
 	h.t.Helper()
-	if _, err := fmt.Fprintln(h.in, strings.Join(words, " ")); err != nil {
+	if err := h.try(words...); err != nil {
 		h.t.Fatal(err)
 	}
-	h.expectOK()
+}
+
+// try is command for goroutines that must not end the test.
+func (h *host) try(words ...string) error {
+	if _, err := fmt.Fprintln(h.in, strings.Join(words, " ")); err != nil {
+		return err
+	}
+	if !h.out.Scan() || h.out.Text() != "ok" {
+		return fmt.Errorf("host: %q, %v", h.out.Text(), h.out.Err())
+	}
+	return nil
 }
 
 // hang makes the k-th call from now on, and all after it, hang.

@@ -21,6 +21,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(hostVariable) != "" {
 		os.Exit(serveHost())
 	}
+	if os.Getenv(losingVariable) != "" {
+		os.Exit(serveLosing())
+	}
 	flag.Parse()
 	os.Exit(runTests(m))
 }

@@ -11,7 +11,7 @@ import (
 type mediumStatus struct {
 	State, Reason, Moved, Repair string
 	Socket                       string
-	PID                          int
+	PID, Goroutines              int
 	Generation                   uint64
 	ReadOnly                     bool  `json:"read_only"`
 	HostReadOnly                 bool  `json:"host_read_only"`

@@ -77,12 +77,7 @@ func (m *mountTarget) Mount() (err error) {
 
 // Unmount closes everything and unmounts with `fatvol umount`. The process must have had nothing to say.
 func (m *mountTarget) Unmount() (fattest.Source, error) {
-	for slot := range m.files {
-		m.closeFile(slot)
-	}
-	for slot := range m.dirs {
-		m.closeDir(slot)
-	}
+	m.closeAll()
 	s := m.s
 	m.s = nil
 	umount(m.t, m.dir)
@@ -90,6 +85,15 @@ func (m *mountTarget) Unmount() (fattest.Source, error) {
 		return nil, fmt.Errorf("exit code %d, log:\n%s", code, s.log)
 	}
 	return openSource(m.img)
+}
+
+func (m *mountTarget) closeAll() {
+	for slot := range m.files {
+		m.closeFile(slot)
+	}
+	for slot := range m.dirs {
+		m.closeDir(slot)
+	}
 }
 
 // Close unmounts, if that has not been done, and removes the image.

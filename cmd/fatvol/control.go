@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -45,6 +46,7 @@ type mountStatus struct {
 	Started    time.Time         `json:"started"`
 	Socket     string            `json:"socket"`         // where the mount answers HTTP requests too
 	Version    string            `json:"version"`        // of the serving process
+	Goroutines int               `json:"goroutines"`     // likewise
 	Limit      int64             `json:"unsynced_limit"` // bytes that may be unsynced before writers wait
 	Reads      int64             `json:"reads"`          // requests of the kernel, by what they did
 	ReadBytes  int64             `json:"read_bytes"`
@@ -208,7 +210,7 @@ func (s *statusTeller) status() *mountStatus {
 		Calls: n.Calls, Errors: n.Errors, Looks: n.Looks, Losses: n.Losses, Abandoned: n.Stuck,
 		Reads: t.Reads, ReadBytes: t.ReadBytes, Writes: t.Writes, Written: t.WrittenBytes, Failed: t.Errors,
 		Detectors: s.medium.gate.Detectors(), History: s.history(), Started: s.started,
-		Socket: controlPath(s.record.path), Version: versionName(),
+		Socket: controlPath(s.record.path), Version: versionName(), Goroutines: runtime.NumGoroutine(),
 	}
 }
 

@@ -1,6 +1,7 @@
 package faultdev
 
 import (
+	"math/rand/v2"
 	"sync"
 
 	"fatvol/image/device"
@@ -26,6 +27,15 @@ func (c *Crash) Cut() *device.Mem {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	return c.durable.Clone()
+}
+
+// Scattered returns what a power cut at this moment may leave: of each sector that was changed since the
+// last sync one state at random, the one before or any that it went through. See Scatter.
+func (c *Crash) Scattered(rng *rand.Rand) (*device.Mem, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := c.durable.Clone()
+	return m, Scatter(m, c.cache.Log(), rng)
 }
 
 // Size is the length in bytes.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -14,13 +15,43 @@ type Config struct {
 	Seed    uint64
 	Ops     int // how many operations, remounts not counted
 	Remount int // remount after every so many; 0 only at the end
-	Traits  Traits
+	// Next, where it is set, says after each operation what follows, in place of Ops and Remount.
+	Next func() Turn
+	// Keep is how many operations a failure shows at most, the last ones; 0 for all. Those of a run
+	// for hours do not fit into memory.
+	Keep int
+	// Root is the directory of the volume that the target's root is, where it is not the volume's.
+	Root   string
+	Traits Traits
 	// New makes a target with an empty volume.
 	New func() (Target, error)
 	// Deep is a further check of the volume at each remount, such as fsck.fat; it may be nil.
 	Deep func(Source) error
 	// Shrink is how long a failing list of operations may be replayed to make it shorter.
 	Shrink time.Duration
+}
+
+// Turn is what follows an operation.
+type Turn uint8
+
+const (
+	GoOn      Turn = iota // another operation
+	DoRemount             // a remount, and further operations
+	DoEnd                 // a remount as the last
+	GiveUp                // nothing
+)
+
+// after says what follows operation i.
+func (cfg *Config) after(i int) Turn {
+	switch {
+	case cfg.Next != nil:
+		return cfg.Next()
+	case i >= cfg.Ops:
+		return DoEnd
+	case cfg.Remount > 0 && i%cfg.Remount == 0:
+		return DoRemount
+	}
+	return GoOn
 }
 
 // Failure is a difference between a target and the model.
@@ -55,22 +86,30 @@ func Exercise(cfg Config) error {
 	}
 	g := newGenerator(cfg.Seed, r.m)
 	var ops []Op
+	total := 0
 	run := func(op Op) error {
 		// The time stays with the operation when others before it are left out.
-		op.at = time.Duration(len(ops)+1) * tick
+		total++
+		op.at = time.Duration(total) * tick
+		if cfg.Keep > 0 && len(ops) >= 2*cfg.Keep {
+			ops = slices.Delete(ops, 0, cfg.Keep)
+		}
 		ops = append(ops, op)
 		return r.step(op)
 	}
-	for i := 1; i <= cfg.Ops && err == nil; i++ {
-		err = run(g.next())
-		if err == nil && (i == cfg.Ops || cfg.Remount > 0 && i%cfg.Remount == 0) {
+	turn := GoOn
+	for i := 1; err == nil && turn != DoEnd && turn != GiveUp; i++ {
+		if err = run(g.next()); err != nil {
+			break
+		}
+		if turn = cfg.after(i); turn == DoRemount || turn == DoEnd {
 			err = run(Op{Kind: OpRemount})
 		}
 	}
 	if err = r.close(err); err == nil {
 		return nil
 	}
-	f := &Failure{Seed: cfg.Seed, Ops: ops, Err: err, From: len(ops)}
+	f := &Failure{Seed: cfg.Seed, Ops: ops, Err: err, From: total}
 	f.shrink(cfg)
 	return f
 }
@@ -199,7 +238,7 @@ func (r *runner) remount() error {
 		if err != nil {
 			return fmt.Errorf("after the unmount: %w", err)
 		}
-		if err := r.m.verify(report); err != nil {
+		if err := r.m.verify(report.Below(r.cfg.Root)); err != nil {
 			return fmt.Errorf("after the unmount: %w", err)
 		}
 		if r.cfg.Deep != nil {

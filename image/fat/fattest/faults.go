@@ -91,6 +91,9 @@ func (r *runner) faultyStep(t Faulty, op Op) (eio bool, err error) {
 	} else {
 		r.m.failed(op, lo, hi)
 	}
+	if err == nil && got.Err != 0 && w.failed != nil {
+		w.failed(lo, hi)
+	}
 	if err != nil {
 		return false, fmt.Errorf("%v: %w", op, err)
 	}

@@ -173,6 +173,24 @@ func (r *Report) Find(path string) *File {
 	return nil
 }
 
+// Below is a report of a directory as if it were the root; "" is the root itself. Findings and counts
+// are those of the whole volume.
+func (r *Report) Below(dir string) *Report {
+	if dir == "" {
+		return r
+	}
+	below := *r
+	below.Files = nil
+	for _, f := range r.Files {
+		if path, is := strings.CutPrefix(f.Path, dir+"/"); is {
+			g := *f
+			g.Path = path
+			below.Files = append(below.Files, &g)
+		}
+	}
+	return &below
+}
+
 // Extent is a run of clusters.
 type Extent struct {
 	Start, Count uint32
