@@ -59,6 +59,13 @@ func (fs *fileSystem) noteRespelled(dir, n *node) {
 	}
 }
 
+// wasRespelled reports whether the kernel may hold dentries for other spellings than the listed one of a file's
+// name. They are looked up anew each time, so they mislead nobody; but each keeps the inode.
+func (fs *fileSystem) wasRespelled(id uint64) bool {
+	n, ok := fs.nodes.get(id)
+	return ok && n.respelled.Load()
+}
+
 // resolve finds out what name leads to, and how it is spelled, for an operation that changes it.
 func (fs *fileSystem) resolve(dir *node, name string) (link, error) {
 	n, exact, err := fs.vol.Lookup(dir.Node, name)
@@ -82,10 +89,10 @@ func (fs *fileSystem) removed(dir *node, l *link) {
 	}
 	id := l.n.ID()
 	switch {
-	case !l.odd():
+	case !l.odd() && !fs.wasRespelled(id):
 		fs.nodes.keepOrphan(l)
-	case fs.increaseEpoch():
-		// The dentry of the listed spelling may keep the kernel's inode for long. The space
+	case !l.odd(), fs.increaseEpoch():
+		// The dentries of the other spellings may keep the kernel's inode for long. The space
 		// should not have to wait for it.
 		if fs.prunes {
 			fs.nodes.keepOrphan(l)

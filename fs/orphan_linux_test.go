@@ -73,3 +73,38 @@ func TestUnlinkedAndNotOpen(t *testing.T) {
 	}
 	write(t, m.path("g"), "the volume is fine")
 }
+
+// What was looked up by several spellings is freed when it is removed by any of them: the kernel keeps a name
+// for each, and its inode with them, for as long as it likes.
+func TestRespelledIsFreed(t *testing.T) {
+	for name, tune := range map[string]func(*fileSystem){
+		"as it comes": nil,
+		"no prune":    func(fs *fileSystem) { fs.usePrune = false },
+		"no epochs":   func(fs *fileSystem) { fs.useEpochs = false },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := mount(t, setup{tune: tune})
+			free := func() uint64 {
+				var st unix.Statfs_t
+				must(t, unix.Statfs(m.path(), &st))
+				return st.Bfree
+			}
+			for how, remove := range map[string]func() error{
+				"listed":   func() error { return os.Remove(m.path("Listed name")) },
+				"other":    func() error { return os.Remove(m.path("LISTED NAME")) },
+				"replaced": func() error { return os.Rename(m.path("new"), m.path("Listed name")) },
+			} {
+				write(t, m.path("new"), "")
+				before := free()
+				must(t, os.WriteFile(m.path("Listed name"), make([]byte, 100_000), 0o666))
+				for _, spelling := range []string{"LISTED NAME", "listed name", "Listed name"} {
+					_, err := os.Stat(m.path(spelling))
+					must(t, err)
+				}
+				must(t, remove())
+				eventually(t, "the space of what was removed is free: "+how, func() bool { return free() == before })
+				os.Remove(m.path("Listed name"))
+			}
+		})
+	}
+}
