@@ -2,6 +2,7 @@ package integration
 
 import (
 	le "encoding/binary"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -54,12 +55,18 @@ func listAll(path string) (res fattest.Result, err error) {
 // call, as readdir(3) does; or it forgets that and has the kernel go on at the offset of the last one
 // that it handed out, as telldir(3) and seekdir(3) do.
 func (d *modelDir) read(n int, seek bool) (res fattest.Result, err error) {
+	var taken []dirent
 	if seek {
 		d.ahead = nil
 		if _, err := unix.Seek(d.fd, d.last, unix.SEEK_SET); err != nil {
 			return res, err
 		}
 	}
+	defer func(before int64) {
+		if err != nil { // whoever got an error has no entries: they are handed out later
+			d.ahead, d.last = slices.Concat(taken, d.ahead), before
+		}
+	}(d.last)
 	for len(res.Entries) < n {
 		if len(d.ahead) == 0 {
 			if d.ahead, err = getdents(d.fd); err != nil {
@@ -72,6 +79,7 @@ func (d *modelDir) read(n int, seek bool) (res fattest.Result, err error) {
 		}
 		e := d.ahead[0]
 		d.ahead, d.last = d.ahead[1:], e.off
+		taken = append(taken, e)
 		if e.Name != "." && e.Name != ".." {
 			res.Entries = append(res.Entries, e.DirEntry)
 		}

@@ -18,11 +18,12 @@ import (
 // A conductor has the medium go and return under the writers of TestTorture, and says when all of them
 // rest, so that the volume can be looked at.
 type conductor struct {
-	t     *testing.T
-	rng   *rand.Rand
-	host  *host
-	dir   string // the mount
-	saved string // what is on the medium, as last looked at
+	t      *testing.T
+	rng    *rand.Rand
+	host   *host
+	dir    string // the mount
+	server *server
+	saved  string // what is on the medium, as last looked at
 
 	// medium is held shared by writers that need it there, and exclusively while it is away.
 	medium      sync.RWMutex
@@ -45,7 +46,13 @@ func newConductor(t *testing.T) *conductor {
 	scratch := fastDir(t)
 	c := &conductor{t: t, rng: rand.New(rand.NewPCG(*tortureSeed, 1<<32)), saved: filepath.Join(scratch, "saved.img")}
 	c.host = startHost(t, losingVariable, newTortureImage(t, scratch))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of the last mount:\n%s", c.server.log)
+		}
+	})
 	c.dir = mountImage(t, c.host.img, "tz=UTC")
+	c.server = c.serving()
 	c.generations, c.series.began = 1, time.Now()
 	c.barrier.init(tortureWriters)
 	c.mu.last = min(max(2, int(*tortureTime/(15*time.Second))), 40)
@@ -185,18 +192,15 @@ func (c *conductor) clean() error {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("the volume is not marked clean, %v after the last change", patience)
+			return fmt.Errorf("the volume is not marked clean, %v after the last change: %+v", patience, statusOf(c.t, c.dir))
 		}
 	}
 }
 
 // remount unmounts, and mounts again unless this is the end.
 func (c *conductor) remount(end bool) error {
-	mounts.Lock()
-	s := servers[c.dir]
-	mounts.Unlock()
 	umount(c.t, c.dir)
-	for line := range strings.Lines(s.log.String()) {
+	for line := range strings.Lines(c.server.log.String()) {
 		if !strings.Contains(line, goneLine) && !strings.Contains(line, backLine) {
 			return fmt.Errorf("the log has %q", line)
 		}
@@ -205,14 +209,21 @@ func (c *conductor) remount(end bool) error {
 	if err != nil || end {
 		return err
 	}
-	if s, err = startServer(c.t, c.host.img, c.dir, "tz=UTC"); err != nil {
+	if c.server, err = startServer(c.t, c.host.img, c.dir, "tz=UTC"); err != nil {
 		return err
 	}
 	mounts.Lock()
-	servers[c.dir] = s
+	servers[c.dir] = c.server
 	mounts.Unlock()
 	c.generations = 1
 	return nil
+}
+
+// serving is the process that serves the mount.
+func (c *conductor) serving() *server {
+	mounts.Lock()
+	defer mounts.Unlock()
+	return servers[c.dir]
 }
 
 // A barrier has its members wait for each other.

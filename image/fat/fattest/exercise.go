@@ -60,18 +60,26 @@ type Failure struct {
 	Ops  []Op // ends with the one that failed
 	Err  error
 	From int // length of Ops before it was shrunk
+
+	kept bool // Ops are the last ones only: they cannot be repeated
 }
 
 func (f *Failure) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d: operation %d: %v", f.Seed, f.From, f.Err)
-	const show = 200
+	show := 200
+	if f.kept {
+		show = len(f.Ops) // they are all the evidence there is
+	}
 	fmt.Fprintf(&b, "\n%d operations lead there:", len(f.Ops))
 	for i, op := range f.Ops {
 		if skip := len(f.Ops) - show; skip > 0 && i == 0 {
 			fmt.Fprintf(&b, "\n\t… %d more", skip)
 		} else if i >= skip {
 			fmt.Fprintf(&b, "\n\t%v,", op)
+			if op.gave != 0 {
+				fmt.Fprintf(&b, " // %v", op.gave)
+			}
 		}
 	}
 	return b.String()
@@ -95,7 +103,9 @@ func Exercise(cfg Config) error {
 			ops = slices.Delete(ops, 0, cfg.Keep)
 		}
 		ops = append(ops, op)
-		return r.step(op)
+		err := r.step(op)
+		ops[len(ops)-1].gave = r.gave
+		return err
 	}
 	turn := GoOn
 	for i := 1; err == nil && turn != DoEnd && turn != GiveUp; i++ {
@@ -109,7 +119,7 @@ func Exercise(cfg Config) error {
 	if err = r.close(err); err == nil {
 		return nil
 	}
-	f := &Failure{Seed: cfg.Seed, Ops: ops, Err: err, From: total}
+	f := &Failure{Seed: cfg.Seed, Ops: ops, Err: err, From: total, kept: cfg.Keep > 0}
 	f.shrink(cfg)
 	return f
 }
@@ -151,10 +161,11 @@ const lateTries = 8
 
 // runner runs operations on a model and a target side by side.
 type runner struct {
-	cfg Config
-	m   *Model
-	t   Target
-	now time.Time // of a target whose clock is ours
+	cfg  Config
+	m    *Model
+	t    Target
+	now  time.Time     // of a target whose clock is ours
+	gave syscall.Errno // of the last operation
 }
 
 func newRunner(cfg Config) (*runner, error) {
@@ -207,6 +218,7 @@ func (r *runner) step(op Op) (err error) {
 
 // do runs the operation and says between which times it ran.
 func (r *runner) do(op Op) (got Result, lo, hi time.Time) {
+	defer func() { r.gave = got.Err }()
 	if c, ok := r.t.(Clocked); ok {
 		if r.now = r.now.Add(tick); op.at > 0 {
 			r.now = epoch.Add(op.at)

@@ -69,7 +69,8 @@ type Op struct {
 	Flags          int
 	Seed           uint64
 
-	at time.Duration // when, on a clock of ours; 0 is a little after the operation before
+	at   time.Duration // when, on a clock of ours; 0 is a little after the operation before
+	gave syscall.Errno // what it last gave
 }
 
 // String is the operation as a Go literal, to be pasted into a regression test.
