@@ -27,7 +27,7 @@ func (fs *fileSystem) program(n *fat.Node) (bool, error) {
 	if !fs.opt.ShowExec || n.IsDir() {
 		return false, nil
 	}
-	_, short, err := n.Names()
+	_, short, err := n.NamesAfter() // whoever asks has the attributes already
 	return isProgram(short), err
 }
 
@@ -74,7 +74,21 @@ func (fs *fileSystem) reply(n *node, out *fuse.AttrOut) fuse.Status {
 	if !st.Ok() {
 		return st
 	}
-	if err := fs.fill(n.Node, &a, &out.Attr); err != nil {
+	return fs.replyWith(n, &a, out)
+}
+
+// replyAfter is reply to a request that has changed n. That the medium has gone since is for the next request
+// to say.
+func (fs *fileSystem) replyAfter(n *node, out *fuse.AttrOut) fuse.Status {
+	a, err := n.AttrAfter()
+	if err != nil {
+		return fs.status(err)
+	}
+	return fs.replyWith(n, &a, out)
+}
+
+func (fs *fileSystem) replyWith(n *node, a *fat.Attr, out *fuse.AttrOut) fuse.Status {
+	if err := fs.fill(n.Node, a, &out.Attr); err != nil {
 		return fs.status(err)
 	}
 	out.SetTimeout(fs.attrTimeout())

@@ -24,14 +24,12 @@ func (fs *fileSystem) enter(in *fuse.InHeader) (*node, fuse.Status) {
 	return dir, fs.permit(&in.Caller, dir, mayWrite|mayExec)
 }
 
-// newEntry replies with a node that was just made under name.
+// newEntry replies with a node that was just made under name. The node is there: that the medium has gone
+// since is for the next request to say.
 func (fs *fileSystem) newEntry(dir *node, n *fat.Node, name string, out *fuse.EntryOut) fuse.Status {
-	listed, _, err := n.Names()
-	if err != nil {
-		n.Release(1)
-		return fs.status(err)
-	}
-	return fs.entry(dir, n, listed == name, out)
+	listed, _, err := n.NamesAfter()
+	a, attrErr := n.AttrAfter()
+	return fs.entryOf(dir, n, a, attrErr, err == nil && listed == name, out)
 }
 
 func (fs *fileSystem) Mknod(_ <-chan struct{}, in *fuse.MknodIn, name string, out *fuse.EntryOut) fuse.Status {

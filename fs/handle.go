@@ -40,9 +40,8 @@ func wants(flags uint32) (want uint32) {
 	return want
 }
 
-// open makes a handle of n and fills in the reply.
-func (fs *fileSystem) open(n *node, flags uint32, out *fuse.OpenOut) (*handle, fuse.Status) {
-	fh, err := fs.openEngine(n)
+// opened makes a handle of n, which the engine has opened or not, and fills in the reply.
+func (fs *fileSystem) opened(n *node, fh *fat.Handle, err error, flags uint32, out *fuse.OpenOut) (*handle, fuse.Status) {
 	if err != nil {
 		return nil, fs.nodeStatus(err)
 	}
@@ -79,7 +78,8 @@ func (fs *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut
 	if st := fs.permit(&in.Caller, n, wants(in.Flags)); !st.Ok() {
 		return st
 	}
-	h, st := fs.open(n, in.Flags, out)
+	fh, err := fs.openEngine(n)
+	h, st := fs.opened(n, fh, err, in.Flags, out)
 	if !st.Ok() {
 		return st
 	}
@@ -102,7 +102,8 @@ func (fs *fileSystem) Create(_ <-chan struct{}, in *fuse.CreateIn, name string, 
 		return st
 	}
 	n, _ := fs.nodes.get(out.NodeId)
-	h, st := fs.open(n, in.Flags, &out.OpenOut)
+	fh, err := n.OpenAfter()
+	h, st := fs.opened(n, fh, err, in.Flags, &out.OpenOut)
 	if !st.Ok() {
 		fs.Forget(out.NodeId, 1)
 		return st

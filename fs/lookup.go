@@ -48,6 +48,11 @@ func (fs *fileSystem) lookupDot(n *node, name string, out *fuse.EntryOut) fuse.S
 // or not. dir may be nil for a name that no dentry bears.
 func (fs *fileSystem) entry(dir *node, n *fat.Node, exact bool, out *fuse.EntryOut) fuse.Status {
 	a, err := n.Attr()
+	return fs.entryOf(dir, n, a, err, exact, out)
+}
+
+// entryOf is entry with n's attributes, or the error that there was instead.
+func (fs *fileSystem) entryOf(dir *node, n *fat.Node, a fat.Attr, err error, exact bool, out *fuse.EntryOut) fuse.Status {
 	if err == nil {
 		err = fs.fill(n, &a, &out.Attr)
 	}

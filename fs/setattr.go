@@ -46,7 +46,7 @@ func (fs *fileSystem) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.A
 	if st := fs.applySetAttr(in, n, &a); !st.Ok() {
 		return st
 	}
-	return fs.reply(n, out)
+	return fs.replyAfter(n, out)
 }
 
 // sparesImmutable: only who has an immutable file open from before may go on and truncate it.

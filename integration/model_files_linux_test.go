@@ -163,11 +163,13 @@ func (f *modelFile) writeMapped(op fattest.Op, err error) (fattest.Result, error
 	if err != nil {
 		return fattest.Result{}, err
 	}
-	err = f.mapped(op.Off, op.Len, unix.PROT_READ|unix.PROT_WRITE, func(b []byte) error {
+	if err := f.mapped(op.Off, op.Len, unix.PROT_READ|unix.PROT_WRITE, func(b []byte) error {
 		copy(b, op.Data())
 		return nil
-	})
-	return fattest.Result{N: op.Len}, err
+	}); err != nil {
+		return fattest.Result{}, err
+	}
+	return fattest.Result{N: op.Len}, nil
 }
 
 // mapped calls fn with a shared map of a range that lies within the file.

@@ -23,6 +23,19 @@ func (n *Node) Open() (*Handle, error) {
 		return nil, fmt.Errorf("open: %w", err)
 	}
 	defer n.v.leave()
+	return n.open()
+}
+
+// OpenAfter is Open for a file that was just made: it does not mind that the device has gone since.
+func (n *Node) OpenAfter() (*Handle, error) {
+	if err := n.v.enterAfter(); err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	defer n.v.leave()
+	return n.open()
+}
+
+func (n *Node) open() (*Handle, error) {
 	h := &Handle{n: n}
 	h.seen.Store(n.v.failures.newest())
 	n.v.meta.Lock()

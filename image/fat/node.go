@@ -87,6 +87,20 @@ func (n *Node) Attr() (Attr, error) {
 		return Attr{}, fmt.Errorf("stat: %w", err)
 	}
 	defer n.v.leave()
+	return n.attr()
+}
+
+// AttrAfter is Attr for the answer to a call that made or changed the node: it does not mind that the device
+// has gone since.
+func (n *Node) AttrAfter() (Attr, error) {
+	if err := n.v.enterAfter(); err != nil {
+		return Attr{}, fmt.Errorf("stat: %w", err)
+	}
+	defer n.v.leave()
+	return n.attr()
+}
+
+func (n *Node) attr() (Attr, error) {
 	v := n.v
 	v.meta.RLock()
 	a, ch, dead := n.attrLocked(), n.chain, n.dead

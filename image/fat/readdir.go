@@ -122,11 +122,25 @@ func (v *Volume) Parent(dir *Node) *Node {
 // Names returns the name of n as listings show it, and its plain 8.3 form. Both are empty for the
 // root and for what was unlinked.
 func (n *Node) Names() (long, short string, err error) {
-	v := n.v
-	if err := v.enter(); err != nil {
+	if err := n.v.enter(); err != nil {
 		return "", "", fmt.Errorf("names: %w", err)
 	}
-	defer v.leave()
+	defer n.v.leave()
+	return n.listed()
+}
+
+// NamesAfter is Names as AttrAfter is Attr. It needs the directory in memory, where that is likely to be
+// after a change.
+func (n *Node) NamesAfter() (long, short string, err error) {
+	if err := n.v.enterAfter(); err != nil {
+		return "", "", fmt.Errorf("names: %w", err)
+	}
+	defer n.v.leave()
+	return n.listed()
+}
+
+func (n *Node) listed() (long, short string, err error) {
+	v := n.v
 	for try := 0; try < maxTries; try++ {
 		p := v.Parent(n)
 		if p == n {

@@ -152,13 +152,31 @@ func (v *Volume) enter() error {
 func (v *Volume) leave() { v.life.RUnlock() }
 
 func (v *Volume) usable() error {
+	if err := v.open(); err != nil {
+		return err
+	}
+	return device.Check(v.dev)
+}
+
+func (v *Volume) open() error {
 	if v.closing {
 		return ErrClosed
 	}
 	if e := v.broken.Load(); e != nil {
 		return *e
 	}
-	return device.Check(v.dev)
+	return nil
+}
+
+// enterAfter is enter for what belongs to the answer to a call that has changed something: that the device
+// has gone since must not make a failure of what was done. It is for what needs memory alone.
+func (v *Volume) enterAfter() error {
+	v.life.RLock()
+	err := v.open()
+	if err != nil {
+		v.life.RUnlock()
+	}
+	return err
 }
 
 // enterWrite is enter for a call that changes something.
