@@ -96,7 +96,7 @@ func (fs *fileSystem) removed(dir *node, l *link) {
 		// should not have to wait for it.
 		if fs.prunes {
 			fs.nodes.keepOrphan(l)
-			fs.background.Go(func() { fs.kernel.PruneNotify([]uint64{id}) })
+			fs.letGo(id)
 		}
 	default:
 		if n, ok := fs.nodes.get(id); ok {

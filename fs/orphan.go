@@ -2,6 +2,7 @@ package fs
 
 import (
 	"errors"
+	"time"
 
 	"fatvol/image/fat"
 )
@@ -36,6 +37,32 @@ func (nt *nodeTable) keepOrphan(l *link) {
 			nt.pins.Add(1)
 		}
 		return kn, ok
+	})
+}
+
+// pinned reports whether a node has a pin.
+func (nt *nodeTable) pinned(id uint64) (is bool) {
+	nt.t.update(id, func(kn *node, ok bool) (*node, bool) {
+		is = ok && kn.pin != nil
+		return kn, ok
+	})
+	return is
+}
+
+// letGoPauses are how long the kernel may take to be done with a request of which we have seen the end.
+var letGoPauses = [...]time.Duration{0, time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond}
+
+// letGo has the kernel forget a file without a name, which it would keep for the sake of names that have
+// been looked up by other spellings. One that is open is for whoever closes it last.
+func (fs *fileSystem) letGo(id uint64) {
+	fs.background.Go(func() {
+		for _, pause := range letGoPauses {
+			time.Sleep(pause)
+			if n, ok := fs.nodes.get(id); !ok || n.opens.Load() > 0 || !fs.nodes.pinned(id) {
+				return
+			}
+			fs.kernel.PruneNotify([]uint64{id})
+		}
 	})
 }
 

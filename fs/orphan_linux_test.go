@@ -89,10 +89,19 @@ func TestRespelledIsFreed(t *testing.T) {
 				must(t, unix.Statfs(m.path(), &st))
 				return st.Bfree
 			}
+			removeOpen := func(name string) error {
+				f, err := os.Open(m.path("Listed name"))
+				must(t, err)
+				must(t, os.Remove(m.path(name)))
+				m.fs.background.Wait() // what could be told the kernel while it was open
+				return f.Close()
+			}
 			for how, remove := range map[string]func() error{
-				"listed":   func() error { return os.Remove(m.path("Listed name")) },
-				"other":    func() error { return os.Remove(m.path("LISTED NAME")) },
-				"replaced": func() error { return os.Rename(m.path("new"), m.path("Listed name")) },
+				"listed, open": func() error { return removeOpen("Listed name") },
+				"other, open":  func() error { return removeOpen("LISTED NAME") },
+				"listed":       func() error { return os.Remove(m.path("Listed name")) },
+				"other":        func() error { return os.Remove(m.path("LISTED NAME")) },
+				"replaced":     func() error { return os.Rename(m.path("new"), m.path("Listed name")) },
 			} {
 				write(t, m.path("new"), "")
 				before := free()
