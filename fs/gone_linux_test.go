@@ -2,16 +2,19 @@ package fs
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"fatvol/image/device"
+	"fatvol/image/fat"
 )
 
 // A gate is a device that can vanish, as the medium's does.
@@ -19,9 +22,13 @@ type gate struct {
 	device.Device
 	err   atomic.Pointer[error] // what every call returns
 	write atomic.Pointer[error] // what WriteAt returns
+	left  atomic.Int64          // calls until it goes with EIO; it does not where that is 0
 }
 
 func (g *gate) Check() error {
+	if g.left.Load() > 0 && g.left.Add(-1) == 0 {
+		g.err.Store(hostError(unix.EIO))
+	}
 	if p := g.err.Load(); p != nil {
 		return *p
 	}
@@ -115,6 +122,75 @@ func TestGone(t *testing.T) {
 		t.Errorf("%q, want 2 names", names)
 	}
 	must(t, os.Remove(m.path("d/f")))
+}
+
+// The device goes at each moment of an operation. What gives EIO has not happened, and what has happened does
+// not give EIO: also where the device goes between the change and the answer.
+func TestGoneMeanwhile(t *testing.T) {
+	g := &gate{Device: newDevice(t, 32<<20, "-F", "16")}
+	m := mount(t, setup{dev: g, noisy: true, fat: fat.Options{CommitDelay: -1}})
+	attr := func(name string) fs.FileInfo {
+		st, err := os.Stat(m.path(name))
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		must(t, err)
+		return st
+	}
+	old := time.Date(2001, 2, 3, 4, 5, 6, 0, time.Local)
+	for _, op := range []struct {
+		what string
+		do   func() error
+		done func() bool
+	}{
+		{"create", func() error {
+			f, err := os.Create(m.path("new"))
+			f.Close()
+			return err
+		}, func() bool { return attr("new") != nil }},
+		{"create under an odd name", func() error {
+			f, err := os.Create(m.path("ne\u0301w"))
+			f.Close()
+			return err
+		}, func() bool { return attr("n\u00e9w") != nil }},
+		{"mknod", func() error { return unix.Mknod(m.path("new"), unix.S_IFREG|0o666, 0) }, func() bool { return attr("new") != nil }},
+		{"mkdir", func() error { return os.Mkdir(m.path("new"), 0o777) }, func() bool { return attr("new") != nil }},
+		{"truncate", func() error { return os.Truncate(m.path("f"), 3) }, func() bool { return attr("f").Size() == 3 }},
+		{"open with O_TRUNC", func() error {
+			f, err := os.OpenFile(m.path("f"), os.O_RDWR|os.O_TRUNC, 0)
+			f.Close()
+			return err
+		}, func() bool { return attr("f").Size() == 0 }},
+		{"utimes", func() error { return os.Chtimes(m.path("f"), old, old) }, func() bool { return attr("f").ModTime().Equal(old) }},
+		{"chmod", func() error { return os.Chmod(m.path("f"), 0o555) }, func() bool { return attr("f").Mode()&0o222 == 0 }},
+		{"unlink", func() error { return unix.Unlink(m.path("f")) }, func() bool { return attr("f") == nil }},
+		{"rename", func() error { return os.Rename(m.path("f"), m.path("new")) }, func() bool { return attr("new") != nil && attr("f") == nil }},
+	} {
+		for k := int64(1); ; k++ {
+			write(t, m.path("f"), "content")
+			m.InvalidateAll()
+			g.left.Store(k)
+			err := op.do()
+			went := g.err.Swap(nil) != nil
+			g.left.Store(0)
+			m.InvalidateAll()
+			if err != nil {
+				wantErrno(t, op.what, err, unix.EIO)
+			}
+			if done := op.done(); done != (err == nil) {
+				t.Errorf("%s, and the device goes with its call %d: %v, and done: %v", op.what, k, err, done)
+			}
+			for _, name := range []string{"f", "new", "n\u00e9w"} {
+				if os.Remove(m.path(name)) != nil {
+					os.Chmod(m.path(name), 0o777)
+					os.Remove(m.path(name))
+				}
+			}
+			if !went {
+				break
+			}
+		}
+	}
 }
 
 // A full host is a full volume to an application; anything else is EIO.
