@@ -121,7 +121,8 @@ type hostStore interface {
 	io.ReaderAt
 	io.WriterAt
 	Sync() error
-	Size() int64
+	Truncate(size int64) error
+	Attr(out *fuse.Attr) error
 }
 
 type hostFile struct {
@@ -131,15 +132,13 @@ type hostFile struct {
 }
 
 func (n *hostFile) Getattr(ctx context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	size := uint64(n.store.Size())
-	out.Mode, out.Nlink, out.Size, out.Blocks = fuse.S_IFREG|0o600, 1, size, size/512
-	return 0
+	return fs.ToErrno(n.store.Attr(&out.Attr))
 }
 
 // Setattr changes the length, and ignores the rest.
 func (n *hostFile) Setattr(ctx context.Context, _ fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	if size, ok := in.GetSize(); ok {
-		if errno := n.faults.call(true, func() error { return n.f.Truncate(int64(size)) }); errno != 0 {
+		if errno := n.faults.call(true, func() error { return n.store.Truncate(int64(size)) }); errno != 0 {
 			return errno
 		}
 	}
@@ -201,12 +200,13 @@ type backingStore struct{ *os.File }
 
 func (backingStore) Sync() error { return nil }
 
-func (b backingStore) Size() int64 {
-	st, err := b.Stat()
-	if err != nil {
-		return 0
+func (b backingStore) Attr(out *fuse.Attr) error {
+	var st syscall.Stat_t
+	if err := syscall.Fstat(int(b.Fd()), &st); err != nil {
+		return err
 	}
-	return st.Size()
+	out.FromStat(&st)
+	return nil
 }
 
 // mountHost mounts a host with the image at dir.

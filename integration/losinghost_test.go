@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/hanwen/go-fuse/v2/fuse"
+
 	"fatvol/image/device"
 	"fatvol/image/device/faultdev"
 )
@@ -20,6 +22,17 @@ import (
 
 const losingVariable = "FATVOL_TEST_LOSING_HOST" // as hostVariable
 
+// losingStore is the image on the medium.
+type losingStore struct{ *faultdev.Crash }
+
+func (losingStore) Truncate(int64) error { return syscall.EPERM }
+
+func (l losingStore) Attr(out *fuse.Attr) error {
+	out.Mode, out.Nlink, out.Size = fuse.S_IFREG|0o600, 1, uint64(l.Size())
+	out.Blocks = out.Size / 512
+	return nil
+}
+
 // losing is such a host in the process that serves it.
 type losing struct {
 	dir    string
@@ -29,7 +42,7 @@ type losing struct {
 
 func (l *losing) plug() error {
 	l.faults = &hostFaults{}
-	_, err := mountHost(l.dir, l.medium, l.faults)
+	_, err := mountHost(l.dir, losingStore{l.medium}, l.faults)
 	return err
 }
 
