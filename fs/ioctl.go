@@ -83,7 +83,8 @@ func (fs *fileSystem) Ioctl(_ <-chan struct{}, in *fuse.IoctlIn, inbuf []byte, o
 func (fs *fileSystem) ioctlGetAttributes(r *ioctlRequest) (int32, fuse.Status) {
 	a, st := fs.attr(r.n)
 	if st.Ok() {
-		binary.NativeEndian.PutUint32(r.out, uint32(a.Attributes))
+		// The two bits that the specification reserves may be anything, and are nobody's business.
+		binary.NativeEndian.PutUint32(r.out, uint32(a.Attributes&(fat.AttrSettable|fat.AttrDirectory)))
 	}
 	return 0, st
 }
