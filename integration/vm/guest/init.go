@@ -39,11 +39,6 @@ func runInit() error {
 	if err := loadModules(); err != nil {
 		return err
 	}
-	// Pulses are nearly always asleep. The kernel takes time in which the machine did not run for theirs, and would
-	// hold them back for what they are there to measure.
-	if err := os.WriteFile("/proc/sys/kernel/sched_rt_runtime_us", []byte("-1"), 0); err != nil {
-		return err
-	}
 	os.Setenv("PATH", "/bin:/sbin:/usr/bin:/usr/sbin")
 	os.Setenv("HOME", "/root")
 	os.Setenv("TZ", "UTC")

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"fatvol/integration/vm/guestapi"
 )
 
@@ -85,12 +87,14 @@ func (a *agent) StartWork(w guestapi.Work, id *int) error {
 // workers alone would keep them busy: what the scenes measure would be the time that everybody else waits for
 // one of them.
 func startBehind(cmd *exec.Cmd) error {
+	const last = 19
+	// A thread's priority is its own, and that of what it starts.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := setScheduler(schedIdle, 0); err != nil {
-		return err
+	if err := unix.Setpriority(unix.PRIO_PROCESS, 0, last); err != nil {
+		return fmt.Errorf("priority of a worker: %w", err)
 	}
-	return errors.Join(cmd.Start(), setScheduler(schedOther, 0))
+	return errors.Join(cmd.Start(), unix.Setpriority(unix.PRIO_PROCESS, 0, 0))
 }
 
 func (k *worker) follow(stdout io.Reader) {
