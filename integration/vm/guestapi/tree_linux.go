@@ -125,6 +125,18 @@ func ReadTree(a ReadTreeArgs) (entries []TreeEntry, err error) {
 	return entries, err
 }
 
+// ReadImageArgs ask for what the kernel's vfat finds in an image.
+type ReadImageArgs struct {
+	Image   string
+	Options string // of vfat, besides those that make it read-only
+}
+
+// ImageTree is what is in an image.
+type ImageTree struct {
+	Entries []TreeEntry // none if not all of it could be read
+	Refused string      // why it was not mounted; "" if it was
+}
+
 // SHA256 is the digest of p as a TreeEntry has it.
 func SHA256(p []byte) string {
 	sum := sha256.Sum256(p)
