@@ -61,7 +61,7 @@ func TestCheckCommand(t *testing.T) {
 	check(16, "IMAGE", "--repair")
 	check(16, "unknown flag", "--mend", img)
 	check(16, "--keep goes with --repair", "--keep", img)
-	check(8, "no such file", img+".none")
+	check(8, "no such image", img+".none")
 	leakClusters(t, img)
 	check(4, "volume: clusters that no file uses (10, cluster 4000): with --repair, they are freed", img)
 	check(1, "they are freed", "--repair", img)

@@ -203,7 +203,7 @@ func TestMountErrors(t *testing.T) {
 		code int
 		says []string
 	}{
-		{"no image", []string{missing, dir}, 32, []string{missing, "no such file or directory"}},
+		{"no image", []string{missing, dir}, 32, []string{missing, "no such image: 'fatvol create' makes one"}},
 		{"no mount point", []string{img, missing}, 32, []string{missing, "does not exist", "mkdir"}},
 		{"mount point is a file", []string{img, file}, 32, []string{file, "is not a directory"}},
 		{"image is a directory", []string{place, dir}, 32, []string{place, "is a directory"}},

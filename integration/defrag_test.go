@@ -113,7 +113,7 @@ func TestDefragRefuses(t *testing.T) {
 		{variant("dirty", func(b []byte) { b[37] |= 1 }), "not unmounted cleanly"},
 		// The second cluster of the volume belongs to two directories.
 		{variant("linked", func(b []byte) { b[fat+6], b[fat+7] = 2, 0 }), "damaged"},
-		{filepath.Join(t.TempDir(), "missing"), "no such file"},
+		{filepath.Join(t.TempDir(), "missing"), "no such image"},
 	} {
 		before, _ := os.ReadFile(tc.path)
 		out, code := runCode(t, binary(t), "defrag", tc.path)

@@ -113,7 +113,7 @@ func TestExecRefusals(t *testing.T) {
 		prepare, user string
 		want          string
 	}{
-		"no image":                    {apart, "set -- $1.none", nobody, "no such file or directory"},
+		"no image":                    {apart, "set -- $1.none", nobody, "no such image"},
 		"no /dev/fuse":                {apart, "mount -t tmpfs none /dev", nobody, "there is no /dev/fuse: load the module (modprobe fuse), or start the container with --device /dev/fuse"},
 		"a closed /dev/fuse":          {apart, "mount -t tmpfs none /dev; mknod -m 600 /dev/fuse c 10 229", nobody, "you may not open /dev/fuse"},
 		"no name spaces":              {inUserNS, "echo 0 > /proc/sys/user/max_user_namespaces", "setpriv --inh-caps=-all --bounding-set=-all --", "user name spaces are switched off: sysctl user.max_user_namespaces=10000"},

@@ -150,7 +150,7 @@ func TestFilesCommands(t *testing.T) {
 		{"cp src/short.txt volume.img:/new/", "", 1, "fatvol: cp: volume.img:/new: no such directory\n"},
 		{"cp src/short.txt volume.img:/a?b", "", 1, ""},
 		{"cp src/short.txt elsewhere", "", 1, "nothing is in an image"},
-		{"cp src/short.txt missing.img:/", "", 1, "fatvol: cp: missing.img: there is no such image\n"},
+		{"cp src/short.txt missing.img:/", "", 1, "fatvol: cp: missing.img: there is no such image: 'fatvol create' makes one\n"},
 		{"cp src/short.txt volume.img:x", "", 1, "did you mean volume.img:/x?"},
 		{"ls volume.img:/a/*.TXT", "", 0, "volume.img:/a/notes.txt\nvolume.img:/a/short.txt\n"},
 		{"ls volume.img:/a/*.exe", "", 1, "nothing matches"},

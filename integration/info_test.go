@@ -226,7 +226,7 @@ func TestInfoOfOtherThings(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{filepath.Join(place, "missing")}, 32, "no such file"},
+		{[]string{filepath.Join(place, "missing")}, 32, "no such image"},
 		{[]string{place}, 32, "directory"},
 		{nil, 1, "IMAGE[:PART] needed"},
 		{[]string{"-o", "frob", garbage}, 1, "frob"},

@@ -162,7 +162,7 @@ func TestResizeRefuses(t *testing.T) {
 		{[]string{logical + ":5", "20M"}, 32, "logical"},
 		{[]string{tight + ":1", "+1M"}, 32, "another partition"},
 		{[]string{tight + ":2", "+1M"}, 32, ""},
-		{[]string{filepath.Join(t.TempDir(), "missing"), "1M"}, 32, "no such file"},
+		{[]string{filepath.Join(t.TempDir(), "missing"), "1M"}, 32, "no such image"},
 	} {
 		before, _ := os.ReadFile(strings.Split(tc.args[0], ":")[0])
 		out, code := runCode(t, binary(t), append([]string{"resize"}, tc.args...)...)

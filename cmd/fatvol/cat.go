@@ -29,7 +29,7 @@ func catCommand() *cobra.Command {
 func (c *copier) print(l location) error {
 	info, err := l.tree.Stat(l.name)
 	if err == nil && info.IsDir() {
-		err = errors.New("is a directory")
+		err = errors.New("is a directory: 'fatvol ls' lists it")
 	}
 	if err != nil {
 		return err

@@ -80,7 +80,11 @@ func checkCommand() *cobra.Command {
 			}
 			report, err := checkImage(out, args[0], cfg, repair, keep)
 			if err != nil {
-				return failf(checkOperational, "check %s: %w", args[0], withoutPath(args[0], err))
+				about := imageError
+				if errors.Is(err, fat.ErrCorrupt) && !errors.Is(err, fat.ErrTruncated) {
+					about = withoutPath // not even a check can do anything about it
+				}
+				return failf(checkOperational, "check %s: %w", args[0], about(args[0], err))
 			}
 			if asJSON {
 				enc := json.NewEncoder(cmd.OutOrStdout())

@@ -74,7 +74,7 @@ func (c *copier) open(args []string, move bool) (sources []location, target loca
 		target.tree = streamTree{c.out}
 	}
 	if places[last].isDir && !isDirectory(target) {
-		return nil, target, fmt.Errorf("%s: no such directory", target)
+		return nil, target, fmt.Errorf("%s: no such directory: 'fatvol mkdir' makes one in an image", target)
 	}
 	for _, p := range places[:last] {
 		if p.stream {

@@ -190,6 +190,9 @@ func checkDirectory(path string) error {
 	if err == nil && !st.IsDir() {
 		err = &os.PathError{Op: "create", Path: path, Err: syscall.ENOTDIR}
 	}
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("its directory is not there: make it with mkdir: %w", err)
+	}
 	return err
 }
 

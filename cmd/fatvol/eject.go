@@ -25,7 +25,7 @@ func ejectCommand() *cobra.Command {
 			"it can be left out when there is one medium with mounted images only.",
 		Example: "  fatvol eject\n" +
 			"  fatvol eject /run/media/anna/STICK",
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost("PATH"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := eject(cmd.Context(), cmd.OutOrStdout(), config, args, all)
 			if tell {

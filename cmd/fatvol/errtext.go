@@ -1,6 +1,14 @@
 package main
 
-import "strings"
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"fatvol/image"
+	"fatvol/image/fat"
+)
 
 // shortened is an error whose text leaves out what the message around it says already.
 type shortened struct {
@@ -21,4 +29,31 @@ func withoutPath(path string, err error) error {
 		}
 	}
 	return err
+}
+
+// imageError is an error about the image at path without the path, which the message names already, and
+// with what can be done about it.
+func imageError(path string, err error) error {
+	err = withoutPath(path, err)
+	advice := ""
+	switch {
+	case errors.Is(err, os.ErrNotExist) && isMissing(path):
+		return &shortened{"there is no such image: 'fatvol create' makes one", err}
+	case errors.Is(err, os.ErrPermission):
+		advice = "run it as a user who may, or as root"
+	case errors.Is(err, fat.ErrTruncated):
+		advice = "was it copied whole?"
+	case errors.Is(err, fat.ErrCorrupt):
+		advice = fmt.Sprintf("'fatvol check --repair %s' may repair it", path)
+	case errors.Is(err, fat.ErrNotFAT), errors.Is(err, image.ErrNoVolume), errors.Is(err, image.ErrNoPartition):
+		advice = fmt.Sprintf("'fatvol info %s' shows what is there", path)
+	default:
+		return err
+	}
+	return fmt.Errorf("%w: %s", err, advice)
+}
+
+func isMissing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, os.ErrNotExist)
 }

@@ -49,7 +49,7 @@ func runExec(image string, options, command []string) error {
 	}
 	path, err := absoluteImage(image)
 	if err != nil {
-		return failf(exitExec, "exec %s: %w", image, withoutPath(image, err))
+		return failf(exitExec, "exec %s: %w", image, imageError(image, err))
 	}
 	if err := fuseUsable(); err != nil {
 		return failf(exitExec, "exec %s: %w", image, err)

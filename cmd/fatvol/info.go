@@ -115,7 +115,7 @@ func infoCommand() *cobra.Command {
 				err = req.show(cmd.OutOrStdout(), p.image, cfg)
 			}
 			if err != nil {
-				return failf(exitFailed, "info %s: %w", args[0], withoutPath(p.image, err))
+				return failf(exitFailed, "info %s: %w", args[0], imageError(p.image, err))
 			}
 			return nil
 		},

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path"
 
 	"github.com/spf13/cobra"
@@ -42,7 +44,12 @@ func (j *job) mkdir(l location, parents, verbose bool) error {
 			}
 		}
 	}
-	if err := l.tree.Mkdir(l.name, 0o777); err != nil {
+	if l.name == "." {
+		return os.ErrExist // the root
+	}
+	if err := l.tree.Mkdir(l.name, 0o777); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("%w: -p makes the directories above it as well", reason(err))
+	} else if err != nil {
 		return err
 	}
 	if verbose {

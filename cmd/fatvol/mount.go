@@ -140,7 +140,7 @@ func (r *mountRequest) makeAbsolute() (err error) {
 func (r *mountRequest) resolve() error {
 	var err error
 	if r.image, err = absoluteImage(r.image); err != nil {
-		return mountError(r.image, err)
+		return failf(exitFailed, "mount %s: %w", r.image, imageError(r.image, err))
 	}
 	// Before the directory is looked at: a mount that is there already might hang.
 	if abs, err := absolutePath(r.dir); err == nil {

@@ -102,5 +102,5 @@ func offlineError(command, path string, err error) error {
 	case errors.Is(err, fat.ErrNoSpace):
 		return failf(exitFailed, "%s %s: %w: remove files, or choose another size ('fatvol resize %s min' finds the smallest)", command, path, withoutPath(path, err), path)
 	}
-	return failf(exitFailed, "%s %s: %w", command, path, withoutPath(path, err))
+	return failf(exitFailed, "%s %s: %w", command, path, imageError(path, err))
 }

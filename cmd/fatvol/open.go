@@ -45,7 +45,7 @@ func openImage(ctx context.Context, out io.Writer, path string) error {
 	}
 	image, err := absoluteImage(path)
 	if err != nil {
-		return failf(exitFailed, "open %s: %w", path, reason(err))
+		return failf(exitFailed, "open %s: %w", path, imageError(path, err))
 	}
 	h := &automount.Helper{Config: cfg, Directory: dir, System: commands{}, Log: slog.New(slog.DiscardHandler)}
 	dirs, err := h.Open(ctx, image)

@@ -96,9 +96,17 @@ func openSaved(name string) (path string, saved *replay.Saved, err error) {
 		saved, err = replay.Load(path)
 	}
 	if err != nil {
-		return "", nil, failf(exitFailed, "replay %s: %w", name, err)
+		return "", nil, failf(exitFailed, "replay %s: %w", name, replayError(path, err))
 	}
 	return path, saved, nil
+}
+
+// replayError is an error about the replay file at path, with what can be done about it.
+func replayError(path string, err error) error {
+	if errors.Is(err, os.ErrNotExist) && isMissing(path) {
+		return &shortened{"there is no such replay file: 'fatvol replay list' lists them", err}
+	}
+	return err
 }
 
 // replayDiscard removes a replay file, also a damaged one, and nothing else.
@@ -114,7 +122,7 @@ func replayDiscard(name string) error {
 		err = os.Remove(path)
 	}
 	if err != nil {
-		return failf(exitFailed, "replay discard %s: %w", name, err)
+		return failf(exitFailed, "replay discard %s: %w", name, replayError(path, err))
 	}
 	return nil
 }

@@ -113,6 +113,16 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// atMost makes cobra's check of an argument that may be left out say what it is.
+func atMost(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) <= 1 {
+			return nil
+		}
+		return failf(exitUsage, "%s: one %s at most, %d given: see '%s --help'", cmd.Name(), name, len(args), cmd.CommandPath())
+	}
+}
+
 // complain tells the user something that does not make the command fail.
 func complain(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "fatvol: "+format+"\n", args...)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"sync/atomic"
@@ -220,22 +219,15 @@ func (s *served) panicked(cause error) {
 // mountError gives an error of the layers below its exit code, the image it is about, and what can
 // be done about it.
 func mountError(path string, err error) error {
-	code, advice := exitFailed, ""
 	switch {
-	// These say what to do.
-	case errors.Is(err, fs.ErrNotPermitted):
-		code = exitUsage
-	case errors.Is(err, fs.ErrNoFUSE), errors.Is(err, fs.ErrMountPoint):
+	case errors.Is(err, fs.ErrNotPermitted): // it says what to do
+		return failf(exitUsage, "mount %s: %w", path, withoutPath(path, err))
+	case errors.Is(err, fs.ErrNoFUSE), errors.Is(err, fs.ErrMountPoint): // likewise
+		return failf(exitFailed, "mount %s: %w", path, withoutPath(path, err))
 	case errors.Is(err, os.ErrPermission):
-		code, advice = exitUsage, ": run it as a user who may, or as root"
+		return failf(exitUsage, "mount %s: %w", path, imageError(path, err))
 	case errors.Is(err, syscall.ENOMEM):
-		code = exitSystem
-	case errors.Is(err, fat.ErrTruncated):
-		advice = ": was it copied whole?"
-	case errors.Is(err, fat.ErrCorrupt):
-		advice = fmt.Sprintf(": 'fatvol check --repair %s' may repair it", path)
-	case errors.Is(err, fat.ErrNotFAT), errors.Is(err, image.ErrNoVolume), errors.Is(err, image.ErrNoPartition):
-		advice = fmt.Sprintf(": 'fatvol info %s' shows what is there", path)
+		return failf(exitSystem, "mount %s: %w", path, withoutPath(path, err))
 	}
-	return failf(code, "mount %s: %w%s", path, withoutPath(path, err), advice)
+	return failf(exitFailed, "mount %s: %w", path, imageError(path, err))
 }

@@ -35,7 +35,7 @@ func statusCommand() *cobra.Command {
 			"  fatvol status --watch /mnt\n" +
 			"  fatvol status --json /mnt | jq .state\n" +
 			"  fatvol status --prometheus > fatvol.prom",
-		Args: cobra.MaximumNArgs(1),
+		Args: atMost("DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := ""
 			if len(args) == 1 {
@@ -84,10 +84,10 @@ func collectStatus(dir string) ([]*mountStatus, error) {
 	}
 	m, err := findMount(dir)
 	if err != nil {
-		return nil, failf(exitFailed, "status %s: %w", dir, err)
+		return nil, failf(exitFailed, "status %s: %w: 'fatvol status' lists what is mounted", dir, reason(err))
 	}
 	if m == nil {
-		return nil, failf(exitFailed, "status %s: not mounted", dir)
+		return nil, failf(exitFailed, "status %s: not mounted: 'fatvol status' lists what is", dir)
 	}
 	st, err := statusOf(m)
 	if err != nil {

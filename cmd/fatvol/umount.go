@@ -52,10 +52,10 @@ const (
 func umountAndWait(ctx context.Context, out, errOut io.Writer, path string, flags umountFlags) error {
 	m, err := findMount(path)
 	if err != nil {
-		return failf(exitFailed, "umount %s: %w", path, err)
+		return failf(exitFailed, "umount %s: %w: 'fatvol status' lists what is mounted", path, reason(err))
 	}
 	if m == nil {
-		return failf(exitFailed, "umount %s: not mounted", path)
+		return failf(exitFailed, "umount %s: not mounted: 'fatvol status' lists what is", path)
 	}
 	record := recordOf(m)
 	if record != nil {

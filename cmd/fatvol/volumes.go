@@ -57,10 +57,8 @@ func (v *volumes) at(p place) (location, error) {
 	t := im.parts[p.part]
 	if t == nil {
 		var err error
-		if t, err = im.open(p.part, v.cfg); errors.Is(err, os.ErrNotExist) && im.file == nil {
-			return location{}, fmt.Errorf("%s: there is no such image", p.image)
-		} else if err != nil {
-			return location{}, fmt.Errorf("%s: %w", p.image, withoutPath(p.image, err))
+		if t, err = im.open(p.part, v.cfg); err != nil {
+			return location{}, fmt.Errorf("%s: %w", p.image, imageError(p.image, err))
 		}
 		im.parts[p.part] = t
 	}
