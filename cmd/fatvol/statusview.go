@@ -118,8 +118,11 @@ func (v *statusView) mount(st *mountStatus, now time.Time, width, history int) [
 	row("reads", trafficText(r.readBytes, r.reads, st.ReadBytes, st.Reads), plain)
 	row("writes", trafficText(r.writtenBytes, r.writes, st.Written, st.Writes), plain)
 	unsynced, s := unsyncedText(st), plain
+	if st.Unsynced == 0 && st.Names {
+		unsynced = "names, sizes or times"
+	}
 	if st.Limit > 0 {
-		unsynced = fmt.Sprintf("%s  %s, of at most %s", bar(st.Unsynced, st.Limit), unsynced, humanSize(st.Limit))
+		unsynced = fmt.Sprintf("%s  %s; at most %s", bar(st.Unsynced, st.Limit), unsynced, humanSize(st.Limit))
 	}
 	if st.Unsynced > 0 && st.State != watch.Present.String() {
 		s = warn

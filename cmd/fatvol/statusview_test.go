@@ -50,7 +50,7 @@ func TestStatusView(t *testing.T) {
 	for _, want := range []string{
 		"/mnt  gone  since 05:04:37, for 1 min 30 s", "probe: input/output error",
 		"4 MiB/s       5 requests/s   in all 8 MiB, 10 requests", "1 KiB/s       2 requests/s   in all 2 KiB, 4 requests",
-		"[#-------------------]  3.0 MiB in 2 files, of at most 64 MiB",
+		"[#-------------------]  3.0 MiB in 2 files; at most 64 MiB",
 		"1 request failed; of the host's calls 4 failed, 1 abandoned",
 		"05:03:07  gone: cause 0", "05:04:07  not taken: cause 1", "05:05:07  not taken, 2 times: cause 2",
 	} {
