@@ -82,6 +82,9 @@ func (r *runner) faultyStep(t Faulty, op Op) (eio bool, err error) {
 	got, lo, hi := r.do(op)
 	failed := got.Err == syscall.EIO
 	if !failed {
+		if w.left != nil && t.Injected() > 0 {
+			w.left = func(int64) int64 { return 1 } // the device may have cut it short, and not a lack of space
+		}
 		err = w.compare(op, got, func() (uint32, error) { return 0, nil })
 		if err == nil && got.Err == 0 && w.apply != nil {
 			w.apply(got, lo, hi)
