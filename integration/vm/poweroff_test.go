@@ -95,7 +95,7 @@ func (s *recordedStick) writeUntilPulled(v *VM, cuts int) []guestapi.WorkReport 
 	works := powerOffWorks("/dev/" + scene.disk.Name)
 	v.Prepare(works)
 	crew := v.StartCrew(works)
-	crew.Await(func(p guestapi.Progress) bool { return p.Calls >= int64(60+2*cuts) && p.Failures == 0 })
+	crew.Await(func(p guestapi.Progress) bool { return p.Calls >= int64(60+cuts/2) && p.Failures == 0 })
 	scene.pull()
 	crew.Await(func(p guestapi.Progress) bool { return p.Failures > 0 })
 	return crew.Stop()
