@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
@@ -29,33 +30,12 @@ func (s *Server) attach(dir string) error {
 		return fmt.Errorf("%w: %s is not a directory", ErrMountPoint, abs)
 	}
 	m := s.fs.fuseOptions()
-	m.Options = mountOptions(&s.fs.opt)
+	m.Options = s.fs.opt.helperOptions(runtime.GOOS)
 	if s.fuse, err = fuse.NewServer(s.fs, abs, m); err != nil {
 		return fmt.Errorf("mount on %s: %w", abs, err)
 	}
 	s.mount.fuse = s.fuse
 	return nil
-}
-
-// mountOptions are those that both systems' helpers know.
-func mountOptions(o *Options) (names []string) {
-	for _, f := range []struct {
-		name string
-		set  bool
-	}{
-		{"ro", o.ReadOnly},
-		{"nosuid", o.NoSuid},
-		{"nodev", o.NoDev},
-		{"noexec", o.NoExec},
-		{"noatime", o.NoAtime},
-		{"sync", o.Sync},
-		{"default_permissions", o.kernelChecks()},
-	} {
-		if f.set {
-			names = append(names, f.name)
-		}
-	}
-	return names
 }
 
 func (m *kernelMount) released() {}

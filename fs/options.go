@@ -42,6 +42,10 @@ type Options struct {
 	// FSName is the source that the mount table shows; Subtype makes the type fuse.Subtype, and
 	// is "fatvol" when empty.
 	FSName, Subtype string
+	// For macFUSE, and without effect elsewhere: the name that the Finder shows (none when empty), that it
+	// does not list the volume, and that there are no files called "._*" and ".DS_Store".
+	VolumeName              string
+	NoBrowse, NoAppleDouble bool
 	// UserOptions are options for other programs, such as "x-gvfs-show". They are kept in
 	// /run/mount/utab where fusermount3 mounts and does that (libfuse 3.17 and later).
 	UserOptions []string

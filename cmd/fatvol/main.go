@@ -2,7 +2,7 @@
 //
 // The same program serves mount(8) and umount(8) as their helper for the types fatvol and
 // fuse.fatvol, under the names mount.fatvol, mount.fuse.fatvol, umount.fatvol and
-// umount.fuse.fatvol.
+// umount.fuse.fatvol; and as mount_fatvol the mount(8) of macOS and FreeBSD.
 package main
 
 import (
@@ -46,6 +46,8 @@ func dispatch(ctx context.Context, argv []string) error {
 		return mountHelper(ctx, name, args)
 	case strings.HasPrefix(name, "umount."):
 		return umountHelper(ctx, name, args)
+	case isBSDStyle(name, args):
+		return bsdMountHelper(ctx, name, args)
 	}
 	if own := ownCommand(args); own != nil {
 		own.SetArgs(slices.Clone(args[1:]))

@@ -39,6 +39,7 @@ var optionGroups = []optionGroup{
 	{"A medium that goes and comes back", mediumOptions},
 	{"FAT variants", variantOptions},
 	{"Generic options", genericOptions},
+	{"Options for macOS, without effect elsewhere", macOptions},
 	{"Options that have no effect", ignoredOptions},
 }
 

@@ -23,6 +23,18 @@ var genericOptions = []option{
 	}), "The type that /proc/mounts shows after `fuse.`. The default is fatvol."},
 }
 
+// macOptions are for macFUSE. That they are known elsewhere lets one line of options serve everywhere.
+var macOptions = []option{
+	{"volname", textValue("NAME", func(c *config, text string) error {
+		c.fs.VolumeName = text
+		return nil
+	}), "The name that the Finder shows. The default is the label of the volume."},
+	{"nobrowse", flagValue(func(c *config) { c.fs.NoBrowse = true }),
+		"The Finder does not list the volume."},
+	{"noappledouble", flagValue(func(c *config) { c.fs.NoAppleDouble = true }),
+		"Files called `._*` and `.DS_Store` seem not to be there, and cannot be made."},
+}
+
 var ignoredOptions = []option{
 	{"defaults", ignoredValue(""), "The defaults."},
 	{"auto", ignoredValue(""), "For mount -a."},

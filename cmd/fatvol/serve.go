@@ -120,6 +120,9 @@ func (s *served) mount() (err error) {
 	if s.cfg.fs.FSName == "" {
 		s.cfg.fs.FSName = s.req.image
 	}
+	if s.cfg.fs.VolumeName == "" {
+		s.cfg.fs.VolumeName = s.label
+	}
 	if s.server, err = fs.Mount(s.volume, s.req.dir, s.cfg.fs); err != nil {
 		if s.record != nil {
 			s.record.remove()
