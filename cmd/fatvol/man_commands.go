@@ -139,7 +139,10 @@ func flagTerm(f *pflag.Flag) string {
 	if f.Shorthand != "" {
 		term = "`-" + f.Shorthand + "`, " + term
 	}
-	if value != "" {
+	switch {
+	case value != "" && f.NoOptDefVal != "" && f.Value.Type() != "bool":
+		term += "[=" + value + "]" // not as a word of its own
+	case value != "":
 		term += " " + value
 	}
 	return term

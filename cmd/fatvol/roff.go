@@ -45,11 +45,11 @@ func (p *manPage) synopsis(line string) {
 
 // example writes lines as they are.
 func (p *manPage) example(lines string) {
-	p.b.WriteString(".PP\n.RS 4\n.nf\n")
+	p.b.WriteString(".PP\n.nf\n")
 	for line := range strings.SplitSeq(strings.Trim(lines, "\n"), "\n") {
 		p.b.WriteString(roffLine(strings.TrimSpace(line)) + "\n")
 	}
-	p.b.WriteString(".fi\n.RE\n")
+	p.b.WriteString(".fi\n")
 }
 
 func (p *manPage) String() string { return p.b.String() }

@@ -17,7 +17,7 @@ func rootCommand() *cobra.Command {
 			"in one, or a block device) as a file system that can be read and written.",
 		Example: "  fatvol mount disk.img /mnt          mount the FAT volume in disk.img\n" +
 			"  fatvol mount disk.img /mnt -o ro    the same, for reading only\n" +
-			"  fatvol umount /mnt                  unmount, and wait until disk.img is complete\n" +
+			"  fatvol umount /mnt                  unmount, once disk.img is complete\n" +
 			"  fatvol info disk.img                show partitions and volumes\n" +
 			"  fatvol cp -r photos disk.img:/      copy into it, without a mount",
 		Args: func(cmd *cobra.Command, args []string) error {
