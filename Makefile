@@ -99,7 +99,7 @@ vm: deps vm-deps
 medium: vm
 	$(GO) test -timeout 30m -run '$(MEDIUM)' $(TESTFLAGS) ./integration
 
-MEDIUM := Host|Gone|Detector|Unmount|Umount|Return|Renamed|Permissions|Replay|Unsaved|Changed|Lazy|Status|Signal|Demo
+MEDIUM := Host|Gone|Detector|Unmount|Umount|Return|Renamed|Permissions|Replay|Unsaved|Changed|Lazy|Status|Signal|Readme
 
 # The serving process killed at 200 random moments under load; `make integration` does 40.
 kills: deps

@@ -107,8 +107,9 @@ plug_in() {
 	fi
 }
 
-# The state, reason or the like that fatvol tells of a mount.
-state() { fatvol status --json "$mnt" | grep -o "\"$1\":[^,]*" | cut -d: -f2 | tr -d '"'; }
+# The state, reason or the like that fatvol tells of a mount: the first member of that name, for its history
+# has some too.
+state() { fatvol status --json "$mnt" | grep -o "\"$1\":[^,]*" | head -n 1 | cut -d: -f2 | tr -d '"'; }
 is() { [ "$(state state)" = "$1" ]; }
 
 # ---- the story

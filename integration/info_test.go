@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // infoJSON is what the tests read of `fatvol info --json`.
@@ -238,19 +239,35 @@ func TestInfoOfOtherThings(t *testing.T) {
 	}
 }
 
-// The tour of the README ends well and leaves nothing behind.
-func TestDemo(t *testing.T) {
+// What the README shows first: from a clone to a mounted image by one command, and then by hand.
+func TestReadme(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the program once more")
 	}
 	needFUSE(t)
-	need(t, "mkfs.fat", "mdir", "make")
-	cmd := exec.Command("./demo.sh")
-	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+	needRoot(t) // to mount on /mnt
+	need(t, "mkfs.fat", "mdir", "make", "git", "unshare")
+	src, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _ := readRecipes(t, "../README.md")
+	for _, line := range []string{"git clone … fatvol && cd fatvol ", "\nmake demo ", "bin/fatvol mount card.img /mnt "} {
+		if !strings.Contains(first.script, line) {
+			t.Fatalf("the README does not begin with %q:\n%s", line, first.script)
+		}
+	}
+	dir := t.TempDir()
+	run(t, "cp", mkfsFAT(t, 4<<20), filepath.Join(dir, "card.img"))
+	script := strings.NewReplacer("git clone … fatvol", "git clone -q '"+src+"' fatvol", "cd fatvol", "cd fatvol && cp ../card.img .").Replace(first.script)
+	cmd := exec.Command("unshare", "-m", "--propagation", "private", "sh", "-euc", script)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "TMPDIR="+dir)
+	start := time.Now()
 	out, code := runCmd(t, cmd)
 	if code != 0 || !strings.Contains(out, "card.img is complete") || !strings.Contains(out, "That was it") {
 		t.Errorf("exit code %d:\n%s", code, out)
 	}
+	t.Logf("from nothing to all of it: %v", time.Since(start))
 	table, err := os.ReadFile("/proc/self/mounts")
 	if err != nil || strings.Contains(string(table), "/card.img ") {
 		t.Errorf("a mount is left behind: %v\n%s", err, table)
