@@ -4,6 +4,7 @@ package vm
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -117,8 +118,7 @@ func (s *recordedStick) lookAtCuts(t *testing.T, reports []guestapi.WorkReport, 
 		kind := survivors(rng.IntN(int(survivorKinds)))
 		t.Run(fmt.Sprintf("cut %d", i), func(t *testing.T) {
 			t.Logf("after write %d of %d; of what was not flushed survive: %v", n, len(log), kind)
-			stick := &Stick{Path: filepath.Join(t.TempDir(), "cut"), FS: s.FS}
-			host(t, "cp", "--sparse=always", s.before, stick.Path)
+			stick := s.cut(t, log, n, kind, rng)
 			t.Cleanup(func() {
 				if t.Failed() { // no other run writes the same
 					keep := filepath.Join(os.TempDir(), fmt.Sprintf("fatvol-poweroff-%d", os.Getpid()))
@@ -126,14 +126,6 @@ func (s *recordedStick) lookAtCuts(t *testing.T, reports []guestapi.WorkReport, 
 					t.Logf("the stick is kept in %s", keep)
 				}
 			})
-			f, err := os.OpenFile(stick.Path, os.O_RDWR, 0)
-			if err == nil {
-				err = log.cut(f, n, kind, rng)
-				f.Close()
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
 			synced := log.syncedAt(t, n, reports)
 			for _, r := range synced {
 				for _, slot := range r.Ledger {
@@ -142,7 +134,9 @@ func (s *recordedStick) lookAtCuts(t *testing.T, reports []guestapi.WorkReport, 
 					}
 				}
 			}
-			checkCut(t, stick.Image(t), synced)
+			if lost := lookAtCut(t, stick.Image(t), synced); len(lost) > 0 {
+				t.Errorf("not as it was acknowledged:\n%s", strings.Join(lost, "\n"))
+			}
 		})
 		if t.Failed() {
 			return
@@ -151,6 +145,27 @@ func (s *recordedStick) lookAtCuts(t *testing.T, reports []guestapi.WorkReport, 
 	if acked == 0 && cuts > 0 {
 		t.Error("no cut came after an fsync: the scene shows nothing")
 	}
+	t.Run("what is lost is noticed", func(t *testing.T) {
+		stick := s.cut(t, log, first+1, allSurvive, rand.New(rand.NewPCG(0, 0)))
+		if lost := lookAtCut(t, stick.Image(t), log.syncedAt(t, len(log), reports)); len(lost) == 0 {
+			t.Error("the stick has nothing that was written after the first acknowledgement, and that is as it should be")
+		}
+	})
+}
+
+// cut makes a stick of the first n entries of the log.
+func (s *recordedStick) cut(t *testing.T, log writeLog, n int, kind survivors, rng *rand.Rand) *Stick {
+	t.Helper()
+	stick := &Stick{Path: filepath.Join(t.TempDir(), "cut"), FS: s.FS}
+	host(t, "cp", "--sparse=always", s.before, stick.Path)
+	f, err := os.OpenFile(stick.Path, os.O_RDWR, 0)
+	if err == nil {
+		err = errors.Join(log.cut(f, n, kind, rng), f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stick
 }
 
 // firstAck is the number of the first entry that acknowledges anything: the files are there from then on.
@@ -186,9 +201,9 @@ func (l writeLog) syncedAt(t *testing.T, n int, reports []guestapi.WorkReport) (
 	return then
 }
 
-// checkCut looks at an image that a cut left: it has no damage, the next mount repairs what it has, and everything
-// that was acknowledged is in it.
-func checkCut(t *testing.T, image string, reports []guestapi.WorkReport) {
+// lookAtCut looks at an image that a cut left: it has no damage, and the next mount repairs what it has. It returns
+// what is not as it was acknowledged.
+func lookAtCut(t *testing.T, image string, reports []guestapi.WorkReport) (lost []string) {
 	t.Helper()
 	f, err := os.Open(image)
 	if err != nil {
@@ -209,15 +224,14 @@ func checkCut(t *testing.T, image string, reports []guestapi.WorkReport) {
 	dir := mountHere(t, image)
 	for _, r := range reports {
 		at := strings.Replace(r.Work.Dir, volumeDir, dir, 1)
-		if findings := guestapi.Verify(guestapi.VerifyArgs{Work: r.Work, Ledger: r.Ledger, Dir: at, SyncedOnly: true}); len(findings) > 0 {
-			t.Errorf("files of the %s (fsync after every %d):\n%s", r.Work.Kind, r.Work.FsyncEvery, strings.Join(findings, "\n"))
-		}
+		lost = append(lost, guestapi.Verify(guestapi.VerifyArgs{Work: r.Work, Ledger: r.Ledger, Dir: at, SyncedOnly: true})...)
 	}
 	unmountHere(t, dir)
 	lines := strings.Split(strings.TrimSpace(host(t, "fsck.fat", "-n", image)), "\n")
 	if len(lines) != 2 || !fsckSummary.MatchString(lines[1]) {
 		t.Errorf("fsck.fat after the repair:\n%s", strings.Join(lines, "\n"))
 	}
+	return lost
 }
 
 // mountHere mounts an image on this machine, and waits until what a cut left in it is repaired.
