@@ -259,7 +259,9 @@ func TestReadme(t *testing.T) {
 	}
 	dir := t.TempDir()
 	run(t, "cp", mkfsFAT(t, 4<<20), filepath.Join(dir, "card.img"))
-	script := strings.NewReplacer("git clone … fatvol", "git clone -q '"+src+"' fatvol", "cd fatvol", "cd fatvol && cp ../card.img .").Replace(first.script)
+	// "make test" would come back here.
+	script := strings.NewReplacer("git clone … fatvol", "git clone -q '"+src+"' fatvol", "cd fatvol", "cd fatvol && cp ../card.img .",
+		"\nmake test ", "\n: make test ").Replace(first.script)
 	cmd := exec.Command("unshare", "-m", "--propagation", "private", "sh", "-euc", script)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "TMPDIR="+dir)
 	start := time.Now()
