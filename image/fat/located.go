@@ -1,6 +1,7 @@
 package fat
 
 import (
+	"slices"
 	"sync"
 
 	"fatvol/image/device"
@@ -30,21 +31,37 @@ func (v *Volume) heat(n *Node) {
 	v.wake()
 }
 
-// cool lets go of the hot files where the device has nothing unsynced. It reports whether some are left.
+// cool lets go of the hot files where the device has nothing unsynced, and of those without a name. It reports whether some are left.
 func (v *Volume) cool() bool {
+	all := device.Unsynced(v.dev) == 0
 	v.hot.mu.Lock()
-	nodes := v.hot.nodes
-	if len(nodes) == 0 || device.Unsynced(v.dev) > 0 {
-		v.hot.mu.Unlock()
-		return len(nodes) > 0
-	}
-	v.hot.nodes = nil
+	nodes := slices.Clone(v.hot.nodes)
 	v.hot.mu.Unlock()
+	cold := make(map[*Node]bool)
+	v.meta.RLock()
 	for _, n := range nodes {
+		// Where somebody always writes, something is always unsynced: what has lost its name, which nobody
+		// is told of, must not wait for the end of that.
+		if all || n.unlinked {
+			cold[n] = true
+		}
+	}
+	v.meta.RUnlock()
+	var gone []*Node
+	v.hot.mu.Lock()
+	v.hot.nodes = slices.DeleteFunc(v.hot.nodes, func(n *Node) bool {
+		if cold[n] {
+			gone = append(gone, n)
+		}
+		return cold[n]
+	})
+	left := len(v.hot.nodes) > 0
+	v.hot.mu.Unlock()
+	for _, n := range gone {
 		n.hot.Store(false)
 		n.Release(1)
 	}
-	return false
+	return left
 }
 
 // Located is a file and where its bytes lie on the device, as far as that is known.
