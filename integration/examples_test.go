@@ -15,11 +15,7 @@ func TestExamples(t *testing.T) {
 	if len(examples) != 4 {
 		t.Errorf("%d examples, want 4", len(examples))
 	}
-	for _, tool := range []string{"nasm", "ld", "qemu-system-x86_64", "qemu-system-i386", "sfdisk", "mcopy", "git", "tar"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("needs %s", tool)
-		}
-	}
+	need(t, "nasm", "ld", "qemu-system-x86_64", "qemu-system-i386", "sfdisk", "mcopy", "git", "tar")
 	bin := filepath.Dir(binary(t))
 	for _, e := range examples {
 		t.Run(e.title, func(t *testing.T) {

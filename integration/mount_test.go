@@ -20,12 +20,21 @@ import (
 // patience bounds every wait for the program under test.
 const patience = 60 * time.Second
 
+// lacks skips the test, as something is missing that it needs; in CI, where everything is there, it fails.
+func lacks(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
 // need skips the test unless all the programs are installed.
 func need(t testing.TB, programs ...string) {
 	t.Helper()
 	for _, p := range programs {
 		if _, err := exec.LookPath(p); err != nil {
-			t.Skipf("needs %s, which is not installed (.ci/install-deps installs it)", p)
+			lacks(t, "needs %s, which is not installed (.ci/install-deps installs it)", p)
 		}
 	}
 }
@@ -35,7 +44,7 @@ func needFUSE(t testing.TB) {
 	t.Helper()
 	f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
-		t.Skipf("needs /dev/fuse: %v", err)
+		lacks(t, "needs /dev/fuse: %v", err)
 	}
 	f.Close()
 	if os.Geteuid() != 0 {
@@ -47,7 +56,7 @@ func needFUSE(t testing.TB) {
 func needRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root")
+		lacks(t, "needs root")
 	}
 }
 
