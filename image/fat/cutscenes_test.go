@@ -38,6 +38,7 @@ type scene struct {
 	rng      *rand.Rand
 	promises []vow
 	id       uint32
+	shown    int // volumes that fsck.fat looked at
 }
 
 func (c *scene) must(err error) {
