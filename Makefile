@@ -74,7 +74,7 @@ foreign: deps
 		export GOARCH=$$arch CGO_ENABLED=0; \
 		$(GO) test -vet=off -short -timeout 20m -exec qemu-$$arch-static -skip '$(FOREIGN_SKIP)' $(TESTFLAGS) \
 			./image ./image/device ./image/mkfat ./image/replay ./watch; \
-		$(GO) test -vet=off -short -timeout 20m -exec qemu-$$arch-static -run '$(FOREIGN_RUN)' -ops 5000 $(TESTFLAGS) ./image/fat; \
+		$(GO) test -vet=off -short -timeout 20m -exec qemu-$$arch-static -run '$(FOREIGN_RUN)' $(TESTFLAGS) ./image/fat -ops 5000; \
 	done
 
 # These start themselves as another program, which the kernel cannot, or ask the emulator for what it lacks.

@@ -281,8 +281,16 @@ func askStatus(record *recordView) (*mountStatus, error) {
 	if c, ok := conn.(*net.UnixConn); ok {
 		_ = c.CloseWrite() // a server of before may have answered, and gone
 	}
+	return readReply(conn)
+}
+
+// maxReply bounds what is read of a mount's answer, in bytes: root asks the mounts of others, too.
+const maxReply = 1 << 20
+
+// readReply reads what a mount says of itself.
+func readReply(r io.Reader) (*mountStatus, error) {
 	st := &mountStatus{}
-	if err := json.NewDecoder(conn).Decode(st); err != nil {
+	if err := json.NewDecoder(io.LimitReader(r, maxReply)).Decode(st); err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	return st, nil

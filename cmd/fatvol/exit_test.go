@@ -45,7 +45,7 @@ func TestMountError(t *testing.T) {
 		{fmt.Errorf("x: %w", fat.ErrNotFAT), exitFailed,
 			"mount /a.img: x: not a FAT volume: 'fatvol info /a.img' shows what is there"},
 		{&fs.PathError{Op: "stat", Path: "/a.img", Err: fs.ErrNotExist}, exitFailed,
-			"mount /a.img: file does not exist"},
+			"mount /a.img: there is no such image: 'fatvol create' makes one"},
 	} {
 		err := mountError("/a.img", tc.err)
 		if exitCode(err) != tc.code || err.Error() != tc.text {

@@ -165,7 +165,30 @@ func encodeStatus(out io.Writer, all []*mountStatus) error {
 	return nil
 }
 
+// legible returns mounts with texts that are fit for a terminal: paths and reasons may be anybody's.
+func legible(all []*mountStatus) []*mountStatus {
+	shown := make([]*mountStatus, len(all))
+	for i, st := range all {
+		c := *st
+		for _, text := range []*string{&c.Image, &c.Dir, &c.State, &c.Reason, &c.Moved} {
+			*text = printable(*text)
+		}
+		c.History = slices.Clone(st.History)
+		for k := range c.History {
+			h := &c.History[k]
+			h.State, h.Reason, h.Moved = printable(h.State), printable(h.Reason), printable(h.Moved)
+		}
+		c.Detectors = make(map[string]string, len(st.Detectors))
+		for name, why := range st.Detectors {
+			c.Detectors[printable(name)] = printable(why)
+		}
+		shown[i] = &c
+	}
+	return shown
+}
+
 func showStatus(out io.Writer, all []*mountStatus) error {
+	all = legible(all)
 	if len(all) == 0 {
 		_, err := fmt.Fprintln(out, "no volume is mounted")
 		return err

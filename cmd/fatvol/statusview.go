@@ -25,9 +25,9 @@ type meterKey struct {
 
 // learn takes in what mounts say.
 func (v *statusView) learn(n *statusNews) {
-	v.all = n.all
+	v.all = legible(n.all)
 	meters := map[meterKey]*rateMeter{}
-	for _, st := range n.all {
+	for _, st := range v.all {
 		key := meterKey{st.Dir, st.PID}
 		m := v.meters[key]
 		if m == nil {
@@ -85,7 +85,7 @@ func (v *statusView) full(now time.Time, width, history int) (lines [][]piece) {
 func (v *statusView) short() (lines [][]piece) {
 	for _, st := range v.all {
 		r := v.meters[meterKey{st.Dir, st.PID}].rates()
-		line := []piece{{printable(st.Dir), bold}, {"  ", plain}, {stateText(st), stateStyle(st)}}
+		line := []piece{{st.Dir, bold}, {"  ", plain}, {stateText(st), stateStyle(st)}}
 		if st.asked() {
 			line = append(line, piece{fmt.Sprintf("  read %s/s  written %s/s  unsynced %s",
 				humanSize(r.readBytes), humanSize(r.writtenBytes), unsyncedText(st)), plain})
@@ -97,7 +97,7 @@ func (v *statusView) short() (lines [][]piece) {
 
 // mount shows one mount.
 func (v *statusView) mount(st *mountStatus, now time.Time, width, history int) [][]piece {
-	head := []piece{{printable(st.Dir), bold}, {"  ", plain}, {stateText(st), stateStyle(st)}}
+	head := []piece{{st.Dir, bold}, {"  ", plain}, {stateText(st), stateStyle(st)}}
 	if !st.Since.IsZero() {
 		head = append(head, piece{fmt.Sprintf("  since %s, for %s", clock(st.Since, now), span(now.Sub(st.Since))), plain})
 	}
@@ -105,9 +105,9 @@ func (v *statusView) mount(st *mountStatus, now time.Time, width, history int) [
 	row := func(name, text string, s style) {
 		lines = append(lines, []piece{{fmt.Sprintf("  %-10s", name), dim}, {text, s}})
 	}
-	row("image", printable(st.Image), plain)
+	row("image", st.Image, plain)
 	for _, note := range statusNotes(st) {
-		for _, line := range breakWords(printable(note), width-len("  history   ")) {
+		for _, line := range breakWords(note, width-len("  history   ")) {
 			row("", line, warn)
 		}
 	}
@@ -188,10 +188,10 @@ func plural(n int64, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// bar draws a part of a whole.
+// bar draws a part of a whole, which is more than nothing.
 func bar(part, whole int64) string {
 	const width = 20
-	n := int(min(part, whole) * width / whole)
+	n := int(float64(max(0, min(part, whole))) / float64(whole) * width)
 	if part > 0 {
 		n = max(n, 1)
 	}
