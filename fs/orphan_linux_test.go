@@ -93,7 +93,6 @@ func TestRespelledIsFreed(t *testing.T) {
 				f, err := os.Open(m.path("Listed name"))
 				must(t, err)
 				must(t, os.Remove(m.path(name)))
-				m.fs.background.Wait() // what could be told the kernel while it was open
 				return f.Close()
 			}
 			for how, remove := range map[string]func() error{
