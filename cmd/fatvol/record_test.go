@@ -201,6 +201,18 @@ func TestRuntimeDirs(t *testing.T) {
 	}
 }
 
+func TestOuterID(t *testing.T) {
+	const whole, one, some = "         0          0 4294967295\n", "         0       1000          1\n", "0 1000 1\n1 100000 65536\n"
+	for _, tc := range []struct {
+		uidMap    string
+		uid, want int
+	}{{whole, 0, 0}, {whole, 1000, 1000}, {one, 0, 1000}, {one, 5, 5}, {some, 1, 100000}, {some, 65536, 165535}, {"", 7, 7}, {"x y z", 7, 7}} {
+		if got := outerID(tc.uidMap, tc.uid); got != tc.want {
+			t.Errorf("%q: %d is %d, want %d", tc.uidMap, tc.uid, got, tc.want)
+		}
+	}
+}
+
 func TestCheckOwner(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
@@ -30,7 +31,24 @@ func runtimeDirs(uid int, environment string) []string {
 	if uid != 0 && runtime.GOOS == "linux" {
 		dirs = append(dirs, filepath.Join("/run/user", id, "fatvol"))
 	}
+	// In a name space of users, 0 may be anybody: each of them gets a directory.
+	uidMap, _ := os.ReadFile("/proc/self/uid_map") // none: no name spaces
+	if outer := outerID(string(uidMap), uid); outer != uid {
+		id += "-of-" + strconv.Itoa(outer)
+	}
 	return append(dirs, filepath.Join(os.TempDir(), "fatvol-"+id))
+}
+
+// outerID is who a user is outside of the name space whose uid_map is given (user_namespaces(7)), or uid itself
+// where it does not say.
+func outerID(uidMap string, uid int) int {
+	for line := range strings.Lines(uidMap) {
+		var inner, outer, n int64
+		if _, err := fmt.Sscan(line, &inner, &outer, &n); err == nil && int64(uid) >= inner && int64(uid)-inner < n {
+			return int(outer + int64(uid) - inner)
+		}
+	}
+	return uid
 }
 
 // createRuntimeDir makes the first directory that can be had for this process's records.
