@@ -241,16 +241,7 @@ func TestLargestFile(t *testing.T) {
 // checkImage runs the checker of fattest, which must find nothing.
 func checkImage(t *testing.T, img string) *fattest.Report {
 	t.Helper()
-	f, err := os.Open(img)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := fattest.Check(io.NewSectionReader(f, 0, info.Size()))
+	r, err := fattest.CheckFile(img)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -205,16 +204,7 @@ func (l writeLog) syncedAt(t *testing.T, n int, reports []guestapi.WorkReport) (
 // what is not as it was acknowledged.
 func lookAtCut(t *testing.T, image string, reports []guestapi.WorkReport) (lost []string) {
 	t.Helper()
-	f, err := os.Open(image)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		t.Fatal(err)
-	}
-	found, err := fattest.Check(io.NewSectionReader(f, 0, info.Size()))
+	found, err := fattest.CheckFile(image)
 	if err == nil {
 		err = found.DamageErr()
 	}
