@@ -82,9 +82,9 @@ FOREIGN_SKIP := ^TestLock(Reader)?Holder$$
 FOREIGN_RUN  := ^Test(Alias|Attributes|Charset|Clock|Encode|Fold|Geometry|IOCharset|Long|NewNames|OEM|Parse|Short|Show|Upper)|$\
 	^Test(Exercise|PowerCutExercise|Extents|FilesComeAndGo|Orphan|Regressions|Defrag)$$
 
-# The built program on real mounts, with real tools.
+# The built program on real mounts, with real tools; one package at a time, as some count what happens meanwhile.
 integration: deps
-	$(GO) test -timeout 30m $(TESTFLAGS) ./integration ./integration/bench ./integration/fixture
+	$(GO) test -p 1 -timeout 30m $(TESTFLAGS) ./integration ./integration/bench ./integration/fixture
 
 # What the virtual machine is made of.
 vm-deps:

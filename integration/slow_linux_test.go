@@ -17,7 +17,7 @@ import (
 // 20 ms and 10 MB/s for a write. How long a read takes is judged in the calls that the medium does meanwhile: what
 // it is about when the read comes, what else waits, and the read. It must not wait for the bulk.
 func TestReadsBesideBulkWriter(t *testing.T) {
-	h := newHostOf(t, 64<<20)
+	h := newHostOf(t, 96<<20)
 	dir := mountImage(t, h.img)
 	small, bulk := filepath.Join(dir, "small"), filepath.Join(dir, "bulk")
 	if err := os.WriteFile(small, make([]byte, 4<<20), 0o666); err != nil {
@@ -31,7 +31,7 @@ func TestReadsBesideBulkWriter(t *testing.T) {
 	syncAll(t, dir)
 	h.command("slow through")
 
-	const size = 8 << 20
+	const size = 24 << 20 // so long that one read in a hundred is several
 	written := make(chan error, 1)
 	var done atomic.Bool
 	go func() {
@@ -59,10 +59,10 @@ func TestReadsBesideBulkWriter(t *testing.T) {
 	}
 	last, _ := h.medium()
 	slices.Sort(waited)
-	if len(waited) < 20 || last-first < 40 {
+	if len(waited) < 150 || last-first < 150 {
 		t.Fatalf("%d reads, %d calls of the medium: that is no test", len(waited), last-first)
 	}
-	// The call that ends while we ask is counted as well.
+	// The call that ends while we ask is counted as well, and what the medium does while this test has no processor.
 	if p99 := waited[len(waited)*99/100]; p99 > 4 {
 		t.Errorf("of %d reads, 1 in 100 waited for %d calls of the medium; want the one under way, one more, and the read",
 			len(waited), p99)

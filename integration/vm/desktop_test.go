@@ -209,7 +209,7 @@ const photos = "/run/user/1000/fatvol/media/PHOTOS"
 
 // writerScript goes on writing to a file that it holds open, and notes what was acknowledged.
 const writerScript = `exec 3>>` + photos + `/diary.txt; i=0
-while ! test -e /tmp/enough; do i=$((i+1)); if echo "line $i" >&3; then echo "line $i" >>/tmp/written; else echo $i >>/tmp/refused; fi; usleep 30000; done`
+while ! test -e /tmp/enough; do i=$((i+1)); if echo "line $i" >&3; then echo "line $i" >>/tmp/written; else echo $i >>/tmp/refused; fi; usleep 30000 3>&-; done`
 
 // TestDesktop is a user's afternoon with udisks2, polkit, udev, two D-Bus daemons and an ordinary user's
 // session: a stick is plugged in, pulled while a program writes, brought back, exchanged, and ejected in three
