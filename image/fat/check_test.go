@@ -140,14 +140,14 @@ func damageable(t testing.TB, l fattest.Layout) *device.Mem {
 	t.Helper()
 	c, base := recordScene(t, l, func(c *scene) {
 		cs := c.v.Geometry().ClusterSize
-		c.create("a.txt", c.data(100)).Release(1)
-		c.create("b.bin", c.data(5*cs)).Release(1)
-		c.mkdir("dir")
-		c.create("dir/c.bin", c.data(4*cs+9)).Release(1)
-		c.mkdir("dir/sub")
-		c.create("dir/sub/deep.txt", c.data(2*cs)).Release(1)
-		c.create("dir/A long name.data", c.data(300)).Release(1)
-		c.create("dir/empty", "").Release(1)
+		c.Create("a.txt", c.Data(100)).Close()
+		c.Create("b.bin", c.Data(5*cs)).Close()
+		c.Mkdir("dir")
+		c.Create("dir/c.bin", c.Data(4*cs+9)).Close()
+		c.Mkdir("dir/sub")
+		c.Create("dir/sub/deep.txt", c.Data(2*cs)).Close()
+		c.Create("dir/A long name.data", c.Data(300)).Close()
+		c.Create("dir/empty", "").Close()
 	})
 	if err := c.rec.Replay(base, c.rec.Len()); err != nil {
 		t.Fatal(err)

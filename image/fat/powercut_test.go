@@ -137,40 +137,29 @@ type cut struct {
 // step-th is looked at: as written, with the next write torn, and with the sectors since the last
 // sync written in any order.
 func (c *cutter) cuts(rng *rand.Rand, step int, fn func(cut)) error {
-	log := c.rec.Log()
-	now, synced, covered := c.base.Clone(), c.base.Clone(), 0
-	for at := 0; at <= len(log); at++ {
-		if at > 0 {
-			if err := faultdev.Replay(now, log[at-1:at], 1); err != nil {
+	end := c.rec.Len()
+	return faultdev.EachCut(c.base, c.rec.Log(), func(x *faultdev.Cut) error {
+		if rng.IntN(step) != 0 && x.At != end {
+			return nil
+		}
+		fn(cut{x.At, "as written", x.InOrder()})
+		if next, ok := x.Next(); ok && next.Len > faultdev.SectorSize {
+			n := 1 + rng.IntN(int(next.Len/faultdev.SectorSize))
+			m, err := x.Torn(n)
+			if err != nil {
 				return err
 			}
+			fn(cut{x.At, fmt.Sprintf("the next write torn after %d sectors", n), m})
 		}
-		if s := faultdev.Synced(log, at); s > covered {
-			if err := faultdev.Replay(synced, log[covered:s], s-covered); err != nil {
+		if x.Open() > 1 {
+			m, err := x.Scattered(rng)
+			if err != nil {
 				return err
 			}
-			covered = s
+			fn(cut{x.At, fmt.Sprintf("entries %d to %d in any order", x.Covered, x.At), m})
 		}
-		if rng.IntN(step) != 0 && at != len(log) {
-			continue
-		}
-		fn(cut{at, "as written", now.Clone()})
-		if at < len(log) && log[at].Len > faultdev.SectorSize {
-			m, n := now.Clone(), 1+rng.IntN(int(log[at].Len/faultdev.SectorSize))
-			if err := faultdev.Tear(m, log[at], n); err != nil {
-				return err
-			}
-			fn(cut{at, fmt.Sprintf("the next write torn after %d sectors", n), m})
-		}
-		if at > covered+1 {
-			m := synced.Clone()
-			if err := faultdev.Scatter(m, log[covered:at], rng); err != nil {
-				return err
-			}
-			fn(cut{at, fmt.Sprintf("entries %d to %d in any order", covered, at), m})
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // checkCut reports what a cut must not leave.

@@ -21,11 +21,11 @@ func wide(t testing.TB, l fattest.Layout) *device.Mem {
 	t.Helper()
 	c, base := recordScene(t, l, func(c *scene) {
 		for i := range 60 {
-			c.mkdir(fmt.Sprintf("directory %d", i))
-			c.create(fmt.Sprintf("directory %d/old file", i), c.data(700)).Release(1)
+			c.Mkdir(fmt.Sprintf("directory %d", i))
+			c.Create(fmt.Sprintf("directory %d/old file", i), c.Data(700)).Close()
 		}
-		c.create("long.txt", c.data(100)).Release(1)
-		c.create("twice.txt", c.data(900)).Release(1)
+		c.Create("long.txt", c.Data(100)).Close()
+		c.Create("twice.txt", c.Data(900)).Close()
 	})
 	if err := c.rec.Replay(base, c.rec.Len()); err != nil {
 		t.Fatal(err)

@@ -43,10 +43,10 @@ func TestRepairCuts(t *testing.T) {
 		step = 60
 	}
 	shown := 0
-	for name, work := range workloads {
+	for name, work := range fattest.Workloads {
 		for _, l := range repairLayouts {
 			t.Run(fmt.Sprintf("%s/FAT%d", name, l.Width), func(t *testing.T) {
-				c, base := recordScene(t, l, work)
+				c, base := recordScene(t, l, shared(work))
 				rng := rand.New(rand.NewPCG(*sceneSeed, 5))
 				for upTo := rng.IntN(step); upTo <= c.rec.Len(); upTo += 1 + rng.IntN(2*step) {
 					mixed := base.Clone()
@@ -77,7 +77,7 @@ func recordScene(t testing.TB, l fattest.Layout, work func(*scene)) (*scene, *de
 		t.Fatal(err)
 	}
 	base := mem.Clone()
-	c := &scene{t: t, rec: faultdev.NewRecorder(mem), rng: rand.New(rand.NewPCG(*sceneSeed, 2))}
+	c := &scene{t: t, rec: faultdev.NewRecorder(mem)}
 	c.record(c.rec, work)
 	return c, base
 }
@@ -94,7 +94,7 @@ func (c *scene) repairs(m *device.Mem, upTo int, again bool, rng *rand.Rand) err
 		if err := rec.Scatter(second, at, rng); err != nil {
 			return err
 		}
-		if err := c.problem(second, upTo); err != nil {
+		if err := c.Promises.Judge(second, upTo); err != nil {
 			return fmt.Errorf("after entry %d of the repair: %w", at, err)
 		}
 		m = second
@@ -111,10 +111,10 @@ func (c *scene) repairs(m *device.Mem, upTo int, again bool, rng *rand.Rand) err
 		err = fmt.Errorf("the volume is still marked dirty")
 	}
 	if err == nil {
-		err = c.kept(r, upTo)
+		err = c.Promises.Kept(r, upTo)
 	}
 	if err == nil {
-		err = unmingled(r)
+		err = fattest.Unmingled(r)
 	}
 	// The checker is ours: a part of them is shown to somebody else's.
 	if err == nil && rng.IntN(2) == 0 {
@@ -176,8 +176,8 @@ func TestRepairArrangeCuts(t *testing.T) {
 func withLeftovers(t testing.TB, l fattest.Layout) *device.Mem {
 	t.Helper()
 	c, base := recordScene(t, l, func(c *scene) {
-		c.create("kept file.txt", c.data(3000)).Release(1)
-		c.must(c.v.Sync())
+		c.Create("kept file.txt", c.Data(3000)).Close()
+		c.Sync()
 	})
 	m := base.Clone()
 	if err := c.rec.Replay(m, c.rec.Len()); err != nil {

@@ -13,25 +13,25 @@ func TestCutStraddling(t *testing.T) {
 	first := 0 // length of the log once the chain is near such a cluster
 	c, base := recordScene(t, fattest.Layout{Width: 12, Clusters: 900}, func(c *scene) {
 		size := c.v.Geometry().ClusterSize
-		all := c.data(330 * size)
-		n := c.create("grows by clusters.bin", all)
-		c.must(n.Sync())
+		all := c.Data(330 * size)
+		n := c.Create("grows by clusters.bin", all)
+		n.Sync()
 		first = c.rec.Len()
 		for i := range 24 {
-			more := c.data(size)
-			c.promise("grows by clusters.bin", all, all+more)
-			c.append(n, more)
+			more := c.Data(size)
+			c.Promise("grows by clusters.bin", all, all+more)
+			n.Append(more)
 			all += more
-			c.must(n.Sync())
+			n.Sync()
 			if i%4 == 3 {
 				shorter := all[:len(all)-size]
-				c.promise("grows by clusters.bin", all, shorter)
-				c.must(n.Truncate(int64(len(shorter))))
-				c.must(n.Sync())
+				c.Promise("grows by clusters.bin", all, shorter)
+				n.Truncate(len(shorter))
+				n.Sync()
 				all = shorter
 			}
 		}
-		n.Release(1)
+		n.Close()
 	})
 	rng := rand.New(rand.NewPCG(*sceneSeed, 7))
 	for upTo := first; upTo <= c.rec.Len(); upTo++ {

@@ -289,14 +289,17 @@ func (t *engineTarget) names(op fattest.Op) error {
 		return err
 	}
 	defer release(to)
-	var flags fat.RenameFlags
-	if op.Flags&fattest.NoReplace != 0 {
-		flags |= fat.RenameNoReplace
+	return t.v.Rename(dir, name, to, newName, renameFlags(op.Flags))
+}
+
+func renameFlags(flags int) (out fat.RenameFlags) {
+	if flags&fattest.NoReplace != 0 {
+		out |= fat.RenameNoReplace
 	}
-	if op.Flags&fattest.Exchange != 0 {
-		flags |= fat.RenameExchange
+	if flags&fattest.Exchange != 0 {
+		out |= fat.RenameExchange
 	}
-	return t.v.Rename(dir, name, to, newName, flags)
+	return out
 }
 
 func (t *engineTarget) onNode(n *fat.Node, op fattest.Op) (res fattest.Result, err error) {

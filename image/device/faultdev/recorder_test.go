@@ -263,3 +263,45 @@ func TestRecorderConcurrent(t *testing.T) {
 		t.Error("the log replays to something else")
 	}
 }
+
+// TestEachCut compares the states at each moment of a log with what is rebuilt from its beginning.
+func TestEachCut(t *testing.T) {
+	base := device.NewMem(1 << 16)
+	r := NewRecorder(base.Clone())
+	rng := rand.New(rand.NewPCG(7, 8))
+	for i := range 60 {
+		r.WriteAt(bytes.Repeat([]byte{byte(i + 1)}, 1+rng.IntN(3000)), rng.Int64N(1<<16-3000))
+		if rng.IntN(4) == 0 {
+			r.Sync()
+		}
+	}
+	log, at := r.Log(), 0
+	same := func(what string, got *device.Mem, err error, rebuild func(*device.Mem) error) {
+		t.Helper()
+		want := base.Clone()
+		if err := errors.Join(err, rebuild(want)); err != nil {
+			t.Fatal(err)
+		}
+		if diff, equal := got.Equal(want); !equal {
+			t.Fatalf("after %d entries, %s: differs at %d", at, what, diff)
+		}
+	}
+	err := EachCut(base, log, func(c *Cut) error {
+		if c.At != at || c.Covered != Synced(log, at) || c.Open() != at-c.Covered {
+			t.Fatalf("moment %d: %+v", at, c)
+		}
+		seeded := func() *rand.Rand { return rand.New(rand.NewPCG(uint64(at), 0)) }
+		same("in order", c.InOrder(), nil, func(m *device.Mem) error { return r.Replay(m, at) })
+		torn, err := c.Torn(2)
+		same("torn", torn, err, func(m *device.Mem) error { return r.Torn(m, at, 2) })
+		scattered, err := c.Scattered(seeded())
+		same("scattered", scattered, err, func(m *device.Mem) error { return r.Scatter(m, at, seeded()) })
+		selected, err := c.Selected(seeded())
+		same("selected", selected, err, func(m *device.Mem) error { return r.Subset(m, at, seeded()) })
+		at++
+		return nil
+	})
+	if err != nil || at != len(log)+1 {
+		t.Errorf("%d moments of %d entries: %v", at, len(log), err)
+	}
+}

@@ -72,7 +72,12 @@ func (r *Recorder) Subset(base device.Device, upTo int, rng *rand.Rand) error {
 	if err := Replay(base, log, synced); err != nil {
 		return err
 	}
-	for _, e := range log[synced:upTo] {
+	return Select(base, log[synced:upTo], rng)
+}
+
+// Select applies a random selection of the changes in a window of entries, each whole and in their order.
+func Select(base device.Device, window []Entry, rng *rand.Rand) error {
+	for _, e := range window {
 		if e.isChange() && rng.IntN(2) == 0 {
 			if err := apply(base, e); err != nil {
 				return err

@@ -1,6 +1,7 @@
 // Package fattest is support for tests of FAT volumes: a formatter, a strict checker, an
 // in-memory model of what a FAT volume means, and a random exerciser that compares the model with
-// a real volume, operation by operation.
+// a real volume, operation by operation. Workloads know what they were promised after a cut of power:
+// see Scene and Promises.
 //
 // Nothing in it uses the engine under test. The formatter and the checker have decoders of their
 // own, written from the FAT specification (Microsoft fatgen103), so that an error of the engine
