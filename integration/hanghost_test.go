@@ -17,6 +17,8 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"fatvol/image/device"
 )
 
 // A FUSE host with one file, the image, that stops answering or answers with errors when it is told to. It
@@ -230,27 +232,43 @@ func serveHost() int {
 		fmt.Println(err)
 		return 1
 	}
-	fmt.Println("ok")
-	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		if answer, known := faults.pace.command(in.Text()); known {
-			fmt.Println(answer)
-			continue
+	answerCommands(func(line string) (string, error) {
+		if answer, known := faults.pace.command(line); known {
+			return answer, nil
 		}
-		if answer, known := faults.question(in.Text()); known {
-			fmt.Println(answer)
-			continue
+		if answer, known := faults.question(line); known {
+			return strconv.Itoa(answer), nil
 		}
-		if err := faults.command(in.Text()); err != nil {
-			fmt.Println(err)
-			continue
-		}
-		fmt.Println("ok")
-	}
+		return "ok", faults.command(line)
+	})
 	_ = faults.command("heal")
 	if server.Unmount() != nil {
 		_ = syscall.Unmount(paths[1], 2) // MNT_DETACH
 	}
 	return 0
+}
+
+// answerCommands says that the host is there, and answers each line of standard input with one.
+func answerCommands(answer func(line string) (string, error)) {
+	fmt.Println("ok")
+	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+		text, err := answer(in.Text())
+		if err != nil {
+			text = err.Error()
+		}
+		fmt.Println(text)
+	}
+}
+
+// deviceStore is an image that is a device.
+type deviceStore struct{ device.Device }
+
+func (deviceStore) Truncate(int64) error { return syscall.EPERM }
+
+func (d deviceStore) Attr(out *fuse.Attr) error {
+	out.Mode, out.Nlink, out.Size = fuse.S_IFREG|0o600, 1, uint64(d.Size())
+	out.Blocks = out.Size / 512
+	return nil
 }
 
 // host is such a host, as a test sees it.

@@ -1,7 +1,6 @@
 package integration
 
 import (
-	"bufio"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -9,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-
-	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"fatvol/image/device"
 	"fatvol/image/device/faultdev"
@@ -22,17 +19,6 @@ import (
 
 const losingVariable = "FATVOL_TEST_LOSING_HOST" // as hostVariable
 
-// losingStore is the image on the medium.
-type losingStore struct{ *faultdev.Crash }
-
-func (losingStore) Truncate(int64) error { return syscall.EPERM }
-
-func (l losingStore) Attr(out *fuse.Attr) error {
-	out.Mode, out.Nlink, out.Size = fuse.S_IFREG|0o600, 1, uint64(l.Size())
-	out.Blocks = out.Size / 512
-	return nil
-}
-
 // losing is such a host in the process that serves it.
 type losing struct {
 	dir    string
@@ -42,7 +28,7 @@ type losing struct {
 
 func (l *losing) plug() error {
 	l.faults = &hostFaults{}
-	_, err := mountHost(l.dir, losingStore{l.medium}, l.faults)
+	_, err := mountHost(l.dir, deviceStore{l.medium}, l.faults)
 	return err
 }
 
@@ -93,14 +79,7 @@ func serveLosing() int {
 		fmt.Println(err)
 		return 1
 	}
-	fmt.Println("ok")
-	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		if err := l.command(in.Text()); err != nil {
-			fmt.Println(err)
-			continue
-		}
-		fmt.Println("ok")
-	}
+	answerCommands(func(line string) (string, error) { return "ok", l.command(line) })
 	_ = l.unmount()
 	return 0
 }

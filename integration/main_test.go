@@ -24,6 +24,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(losingVariable) != "" {
 		os.Exit(serveLosing())
 	}
+	if os.Getenv(recordingVariable) != "" {
+		os.Exit(serveRecording())
+	}
 	flag.Parse()
 	os.Exit(runTests(m))
 }

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,9 @@ var (
 
 // leastCuts is how many cuts a whole run of TestCutScenes has to look at.
 const leastCuts = 20_000
+
+// shownEvery is how many cuts there are for each that is shown to fsck.fat.
+const shownEvery = 193
 
 // scene is a workload on a volume whose writes are recorded.
 type scene struct {
@@ -100,7 +104,11 @@ func cutScene(t *testing.T, l fattest.Layout, work func(*scene)) (cuts int) {
 			if err != nil {
 				return err
 			}
-			if err := c.Promises.Judge(m, x.At); err != nil {
+			r, err := c.Promises.Judge(m, x.At)
+			if err == nil && cuts%shownEvery == 0 {
+				err = fsckCut(t, m, r)
+			}
+			if err != nil {
 				return fmt.Errorf("cut after write %d of %d, %s: %v\nto repeat: -run '%s' -scene-seed %d -scene-cut %d",
 					x.At, len(log), how, err, t.Name(), *sceneSeed, cuts)
 			}
@@ -111,6 +119,15 @@ func cutScene(t *testing.T, l fattest.Layout, work func(*scene)) (cuts int) {
 		t.Error(err)
 	}
 	return cuts
+}
+
+// fsckCut shows what a cut left to fsck.fat.
+func fsckCut(t *testing.T, m *device.Mem, r *fattest.Report) error {
+	out, err := fsckOutput(m, filepath.Join(t.TempDir(), "cut.img"))
+	if out == "" {
+		return err
+	}
+	return r.FsckErr(out)
 }
 
 // record runs a workload on a volume on dev.
@@ -154,7 +171,7 @@ func TestCutScenesFindOneFault(t *testing.T) {
 				if err := faultdev.Scatter(m, both, rng); err != nil {
 					t.Fatal(err)
 				}
-				if c.Promises.Judge(m, after) != nil {
+				if _, err := c.Promises.Judge(m, after); err != nil {
 					missing++
 					break
 				}
@@ -163,7 +180,7 @@ func TestCutScenesFindOneFault(t *testing.T) {
 			if err := faultdev.Replay(start, log[at+1:after], after-at-1); err != nil {
 				t.Fatal(err)
 			}
-			if c.Promises.Judge(start, before) != nil {
+			if _, err := c.Promises.Judge(start, before); err != nil {
 				swapped++
 			}
 		}
@@ -202,7 +219,8 @@ func TestCutScenesFindFaults(t *testing.T) {
 			if err := c.rec.Scatter(mixed, upTo, rng); err != nil {
 				t.Fatal(err)
 			}
-			found = c.Promises.Judge(mixed, upTo) != nil
+			_, err := c.Promises.Judge(mixed, upTo)
+			found = err != nil
 		}
 		if !found {
 			t.Errorf("%s: no cut without syncs did any damage", name)
@@ -212,7 +230,7 @@ func TestCutScenesFindFaults(t *testing.T) {
 
 // verify checks one state of the medium.
 func (c *scene) verify(dev fattest.Source, upTo int, how string) bool {
-	err := c.Promises.Judge(dev, upTo)
+	_, err := c.Promises.Judge(dev, upTo)
 	if err != nil {
 		c.t.Errorf("cut after write %d of %d, %s: %v\n-run '%s' -scene-seed %d", upTo, c.rec.Len(), how, err, c.t.Name(), *sceneSeed)
 	}

@@ -119,15 +119,21 @@ func engineConfig(t testing.TB, c cell) fattest.Config {
 
 // fsckMem has fsck.fat check the volume, which goes to a file at path.
 func fsckMem(m *device.Mem, path string) error {
-	if _, err := exec.LookPath("fsck.fat"); err != nil {
-		return nil
-	}
-	if err := m.WriteFile(path); err != nil {
-		return err
-	}
-	defer os.Remove(path)
-	if out, err := exec.Command("fsck.fat", "-n", path).CombinedOutput(); err != nil {
+	if out, err := fsckOutput(m, path); err != nil {
 		return fmt.Errorf("fsck.fat: %w\n%s", err, out)
 	}
 	return nil
+}
+
+// fsckOutput is what fsck.fat says, where there is one. It goes with an error where it says that something is wrong.
+func fsckOutput(m *device.Mem, path string) (string, error) {
+	if _, err := exec.LookPath("fsck.fat"); err != nil {
+		return "", nil
+	}
+	if err := m.WriteFile(path); err != nil {
+		return "", err
+	}
+	defer os.Remove(path)
+	out, err := exec.Command("fsck.fat", "-n", path).CombinedOutput()
+	return string(out), err
 }

@@ -94,7 +94,7 @@ func (c *scene) repairs(m *device.Mem, upTo int, again bool, rng *rand.Rand) err
 		if err := rec.Scatter(second, at, rng); err != nil {
 			return err
 		}
-		if err := c.Promises.Judge(second, upTo); err != nil {
+		if _, err := c.Promises.Judge(second, upTo); err != nil {
 			return fmt.Errorf("after entry %d of the repair: %w", at, err)
 		}
 		m = second

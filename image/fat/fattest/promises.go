@@ -3,6 +3,7 @@ package fattest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -18,14 +19,14 @@ type Promise struct {
 // Promises are those of a workload, in the order in which they were made.
 type Promises []Promise
 
-// Judge says what is wrong with what a cut left, after so many entries of the log: damage, a promise that was
-// not kept, or bytes of one file in another. Leftovers that are harmless are not.
-func (ps Promises) Judge(src Source, upTo int) error {
+// Judge looks at what a cut left after so many entries of the log. The error says what is wrong: damage, a
+// promise that was not kept, or bytes of one file in another. Leftovers that are harmless are not.
+func (ps Promises) Judge(src Source, upTo int) (*Report, error) {
 	r, err := Check(src)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return errors.Join(r.DamageErr(), ps.Kept(r, upTo), Unmingled(r))
+	return r, errors.Join(r.DamageErr(), ps.Kept(r, upTo), Unmingled(r))
 }
 
 // Kept says which promise was not kept.
@@ -36,7 +37,8 @@ func (ps Promises) Kept(r *Report, upTo int) error {
 			now[p.Path] = p
 		}
 	}
-	for _, p := range now {
+	for _, path := range slices.Sorted(maps.Keys(now)) {
+		p := now[path]
 		if err := p.kept(r); err != nil {
 			return fmt.Errorf("%q, promised at entry %d: %w", p.Path, p.From, err)
 		}

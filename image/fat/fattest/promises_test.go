@@ -44,7 +44,7 @@ func TestPromises(t *testing.T) {
 		{"what a later promise takes back", Promises{{Path: "OTHER.BIN", Allowed: []string{text}}, {From: 5, Path: "OTHER.BIN", Any: true}}, true},
 		{"what comes later", Promises{{From: 6, Path: "OTHER.BIN", Allowed: []string{text}}}, true},
 	} {
-		if err := c.ps.Judge(m, 5); (err == nil) != c.kept {
+		if _, err := c.ps.Judge(m, 5); (err == nil) != c.kept {
 			t.Errorf("%s: %v", c.what, err)
 		}
 	}
