@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/moby/sys/mountinfo"
 )
@@ -147,6 +148,28 @@ func TestRecordBelongsTo(t *testing.T) {
 	} {
 		if got := tc.v.belongsTo(&tc.m); got != tc.want {
 			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}
+
+// Of several records with the device number of a mount, its own is the one of its directory, and for a mount that
+// was moved the one that began last: the number was somebody else's before.
+func TestRecordFits(t *testing.T) {
+	at := func(dir string, second int64) *recordView {
+		return &recordView{recordStart: recordStart{Dir: dir, Started: time.Unix(second, 0)}}
+	}
+	m := &mountinfo.Info{Mountpoint: "/mnt"}
+	for _, tc := range []struct {
+		name     string
+		v, other *recordView
+	}{
+		{"the directory, begun later", at("/mnt", 2), at("/other", 1)},
+		{"the directory, begun earlier", at("/mnt", 1), at("/other", 2)},
+		{"both elsewhere", at("/other", 2), at("/third", 1)},
+		{"both there", at("/mnt", 2), at("/mnt", 1)},
+	} {
+		if !tc.v.fits(m, tc.other) || tc.other.fits(m, tc.v) {
+			t.Errorf("%s: it is not preferred", tc.name)
 		}
 	}
 }

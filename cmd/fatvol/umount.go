@@ -154,14 +154,27 @@ func recordOf(m *mountinfo.Info) *recordView {
 	var found *recordView
 	for _, uid := range uids {
 		for _, v := range recordsOf(uid) {
-			if found == nil && v.belongsTo(m) {
-				found = v
-			} else {
+			switch {
+			case !v.belongsTo(m) || found != nil && !v.fits(m, found):
 				v.close()
+			case found != nil:
+				found.close()
+				fallthrough
+			default:
+				found = v
 			}
 		}
 	}
 	return found
+}
+
+// fits reports whether v is rather the record of m than other is. A process that completes its image has its
+// device number used by the next mount meanwhile.
+func (v *recordView) fits(m *mountinfo.Info, other *recordView) bool {
+	if here := v.Dir == m.Mountpoint; here != (other.Dir == m.Mountpoint) {
+		return here
+	}
+	return v.Started.After(other.Started)
 }
 
 // belongsTo reports whether v is the record of m. Device numbers are used again, so the record of
