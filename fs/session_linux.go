@@ -145,14 +145,8 @@ func (s *session) relief() {
 		case <-s.stir:
 		}
 		seen, stuck := s.taken.Load(), uint64(0)
-		tick := time.NewTicker(reliefTick)
 		for quiet := 0; quiet < reliefTicks; quiet++ {
-			select {
-			case <-s.quit:
-				tick.Stop()
-				return
-			case <-tick.C:
-			}
+			time.Sleep(reliefTick)
 			now := s.alone.Load()
 			if now != 0 && now == stuck {
 				s.recruit()
@@ -162,7 +156,6 @@ func (s *session) relief() {
 				seen, quiet = n, 0
 			}
 		}
-		tick.Stop()
 		s.watched.Store(false)
 		if s.alone.Load() != 0 {
 			s.watch()
