@@ -160,8 +160,8 @@ func (fs *fileSystem) increaseEpoch() bool {
 	if !fs.epochs || fs.covered() {
 		return false
 	}
-	if st := fs.notifyEpoch(); !st.Ok() {
-		fs.opt.Log.Warn("the kernel did not take a new epoch", "err", st)
+	if err := fs.notifyEpoch(); err != nil {
+		fs.opt.Log.Warn("the kernel did not take a new epoch", "err", err)
 		return false
 	}
 	return true

@@ -31,13 +31,14 @@ func (s *Server) attach(dir string) error {
 	}
 	m := s.fs.fuseOptions()
 	m.Options = s.fs.opt.helperOptions(runtime.GOOS)
-	server, err := fuse.NewServer(s.fs, abs, m)
-	if err != nil {
+	if s.fuse, err = fuse.NewServer(s.fs, abs, m); err != nil {
 		return fmt.Errorf("mount on %s: %w", abs, err)
 	}
-	s.mount.fuse, s.requests = server, server
+	s.mount.fuse = s.fuse
 	return nil
 }
+
+func (m *kernelMount) released() {}
 
 func (m *kernelMount) unmount(lazy bool) error {
 	if lazy {
