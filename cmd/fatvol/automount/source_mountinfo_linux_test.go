@@ -2,10 +2,13 @@ package automount
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/moby/sys/mountinfo"
+	"golang.org/x/sys/unix"
 )
 
 // TestMountTable: which mounts are media, and why the others are not.
@@ -58,5 +61,44 @@ func TestMountTableFollows(t *testing.T) {
 	})
 	if err != nil || lists != 1 {
 		t.Errorf("%d lists, %v", lists, err)
+	}
+}
+
+// TestMountTableMissesNothing: each of many mounts and unmounts leads to a list that has it.
+func TestMountTableMissesNothing(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root, to mount")
+	}
+	dir := t.TempDir()
+	lists := make(chan []Medium, 1)
+	done := make(chan error, 1)
+	go func() {
+		done <- MountTable{Media: Media{Also: []string{dir}}}.Follow(t.Context(), func(list []Medium) { replace(lists, list) })
+	}()
+	await := func(there bool) {
+		t.Helper()
+		for {
+			select {
+			case list := <-lists:
+				if (mediumOf(list, dir+"/file") != nil && mediumOf(list, dir+"/file").Dir == dir) == there {
+					return
+				}
+			case err := <-done:
+				t.Fatal(err)
+			case <-time.After(time.Minute):
+				t.Fatalf("no list says that it is mounted: %v", there)
+			}
+		}
+	}
+	defer func() { _ = unix.Unmount(dir, unix.MNT_DETACH) }() // after a failure
+	for range 200 {
+		if err := unix.Mount("fatvol-test", dir, "tmpfs", 0, ""); err != nil {
+			t.Skipf("needs to mount: %v", err)
+		}
+		await(true)
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Fatal(err)
+		}
+		await(false)
 	}
 }
