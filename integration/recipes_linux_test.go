@@ -109,7 +109,8 @@ mv /srv/pulled.img /srv/card.img
 `, `
 findmnt /mnt/card
 [ -z "$(ls /var/lib/fatvol)" ]
-cmp /mnt/card/diary /srv/acknowledged
+# Of a line that was never acknowledged, all or nothing may be there.
+cmp -n "$(stat -c %s /srv/acknowledged)" /mnt/card/diary /srv/acknowledged
 `)
 	kept := regexp.MustCompile(`/var/lib/fatvol/\S+`).FindString(boots[0].journal)
 	if kept == "" {
