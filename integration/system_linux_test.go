@@ -63,8 +63,7 @@ type boot struct {
 	journal string // of the whole boot
 }
 
-// task is the unit that runs the script of a boot. One process does it all: with version 1 of control groups, that
-// of a unit whose processes have ended may be removed before ExecStopPost begins.
+// task is the unit that runs the script of a boot.
 const task = `[Unit]
 Description=what the test does
 After=multi-user.target
@@ -91,11 +90,17 @@ mkdir ram/up ram/work ram/root
 mount -t overlay -o "lowerdir=$base,upperdir=ram/up,workdir=ram/work" fatvol-test ram/root
 cp -R files/. ram/root/
 mkdir -p ram/root/var/log/journal
+# Control groups of its own: systems that run at once would remove each other's.
+for c in /sys/fs/cgroup /sys/fs/cgroup/*; do
+	case $c in */cpuset) continue ;; esac
+	if [ -e "$c/cgroup.procs" ]; then mkdir -p "$c/$machine"; fi
+done
 n=0
 for script; do
 	n=$((n + 1))
 	printf '%s\n' "$script" >ram/root/task
-	timeout -k 10 240 systemd-nspawn -q -D ram/root -M "$machine" -b --register=no --keep-unit --private-network \
+	sh -euc 'for c in /sys/fs/cgroup/"$0" /sys/fs/cgroup/*/"$0"; do if [ -e "$c" ]; then echo "$$" >"$c/cgroup.procs"; fi; done; exec "$@"' "$machine" \
+		timeout -k 10 240 systemd-nspawn -q -D ram/root -M "$machine" -b --register=no --keep-unit --private-network \
 		--capability=all --bind=/dev/fuse --bind=/dev/autofs --console=pipe --link-journal=no </dev/null >"console-$n" 2>&1 || true
 	cp ram/root/task.out "out-$n"
 	cp ram/root/task.code "code-$n" || echo 125 >"code-$n"
@@ -103,6 +108,7 @@ for script; do
 	journalctl -q -o short-monotonic --no-pager -D ram/root/var/log/journal >"journal-$n"
 	rm -rf ram/root/var/log/journal/*
 done
+find /sys/fs/cgroup/"$machine" /sys/fs/cgroup/*/"$machine" -depth -type d -exec rmdir {} + 2>/dev/null || true
 if [ -e ram/root/srv/card.img ]; then cp --sparse=always ram/root/srv/card.img card.img; fi
 `
 
