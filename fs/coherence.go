@@ -160,8 +160,8 @@ func (fs *fileSystem) increaseEpoch() bool {
 	if !fs.epochs || fs.covered() {
 		return false
 	}
-	if err := fs.notifyEpoch(); err != nil {
-		fs.opt.Log.Warn("the kernel did not take a new epoch", "err", err)
+	if st := fs.notifyEpoch(); !st.Ok() {
+		fs.opt.Log.Warn("the kernel did not take a new epoch", "err", st)
 		return false
 	}
 	return true

@@ -25,12 +25,12 @@ type fileSystem struct {
 	serverUID  uint32 // who runs this process
 	generation uint64 // tells the nodes of this mount from those of an earlier one, for NFS
 
-	// Set by Init, before the first request.
-	kernel      *fuse.Server
-	epochs      bool         // the kernel knows FUSE_NOTIFY_INC_EPOCH
-	prunes      bool         // and FUSE_NOTIFY_PRUNE
-	notifyEpoch func() error // sends it
-	covered     func() bool  // something is mounted inside of us
+	// Set by met, before the first request.
+	kernel      notifier
+	epochs      bool               // the kernel knows FUSE_NOTIFY_INC_EPOCH
+	prunes      bool               // and FUSE_NOTIFY_PRUNE
+	notifyEpoch func() fuse.Status // sends it
+	covered     func() bool        // something is mounted inside of us
 
 	nodes      nodeTable
 	handles    table[*handle]
@@ -69,11 +69,21 @@ func (fs *fileSystem) String() string { return fs.opt.Subtype }
 // SetDebug has no effect: Options.Debug is decided at mount.
 func (fs *fileSystem) SetDebug(bool) {}
 
-// Init is called once the kernel has said what it can do, before it sends anything else.
-func (fs *fileSystem) Init(s *fuse.Server) {
-	fs.kernel = s
-	fs.epochs = fs.useEpochs && fs.notifyEpoch != nil && s.KernelSettings().SupportsVersion(7, 44)
-	fs.prunes = fs.epochs && fs.usePrune && s.KernelSettings().SupportsNotify(fuse.NOTIFY_PRUNE)
+// A notifier tells the kernel what it may not go on believing.
+type notifier interface {
+	InodeNotify(node uint64, off, n int64) fuse.Status
+	EntryNotify(dir uint64, name string) fuse.Status
+	PruneNotify(nodes []uint64) fuse.Status
+}
+
+// Init is called by a go-fuse that serves by itself.
+func (fs *fileSystem) Init(s *fuse.Server) { fs.met(s, s.KernelSettings()) }
+
+// met is called once the kernel has said what it can do, before it sends anything else.
+func (fs *fileSystem) met(kernel notifier, can *fuse.InitIn) {
+	fs.kernel = kernel
+	fs.epochs = fs.useEpochs && fs.notifyEpoch != nil && can.SupportsVersion(7, 44)
+	fs.prunes = fs.epochs && fs.usePrune && can.SupportsNotify(fuse.NOTIFY_PRUNE)
 }
 
 // OnUnmount is called after the last request. The kernel has forgotten everything without saying so.

@@ -1,7 +1,6 @@
 package fs
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -9,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 )
 
@@ -25,7 +23,6 @@ type kernelMount struct {
 	id     deviceID                   // st_dev of the mount
 	direct bool                       // mount(2) was ours, not fusermount3's
 	via    *atomic.Pointer[Unmounter] // who unmounts, where that is not us
-	notify *os.File                   // a second descriptor of the connection, for notifications that go-fuse lacks
 }
 
 // attach mounts on dir and greets the kernel.
@@ -45,18 +42,9 @@ func (s *Server) attach(dir string) error {
 	if err != nil {
 		return err
 	}
-	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		unix.Close(fd)
-		m.unmountPath(dir, true)
-		return fmt.Errorf("mount on %s: %w", dir, os.NewSyscallError("fcntl", err))
-	}
-	m.notify = os.NewFile(uintptr(dup), devFuse)
-	s.fs.notifyEpoch = m.increaseEpoch
 	s.fs.covered = func() bool { return s.mount.covered() }
-	s.fuse, err = fuse.NewServer(s.fs, fmt.Sprintf("/dev/fd/%d", fd), s.fs.fuseOptions())
+	session, settings, err := newSession(s.fs, fd)
 	if err != nil {
-		m.released()
 		m.unmountPath(dir, true)
 		return fmt.Errorf("mount on %s: the kernel did not greet: %w", dir, err)
 	}
@@ -66,25 +54,10 @@ func (s *Server) attach(dir string) error {
 	} else if m.direct {
 		raiseReadahead(m.id, opt)
 	}
-	s.mount = m
+	s.fs.notifyEpoch = session.EpochNotify
+	s.fs.met(session, settings)
+	s.mount, s.requests = m, session
 	return nil
-}
-
-// released closes what is left once go-fuse has closed its descriptor.
-func (m *kernelMount) released() { m.notify.Close() }
-
-// increaseEpoch sends FUSE_NOTIFY_INC_EPOCH: a reply to no request, with the notification as its
-// error. The kernel counts up and returns; it takes no lock that a request could hold.
-func (m *kernelMount) increaseEpoch() error {
-	const (
-		size  = 16 // struct fuse_out_header: u32 len, s32 error, u64 unique
-		epoch = 8
-	)
-	var h [size]byte
-	binary.NativeEndian.PutUint32(h[0:], size)
-	binary.NativeEndian.PutUint32(h[4:], epoch)
-	_, err := m.notify.Write(h[:])
-	return err
 }
 
 // resolveMountPoint checks that dir is a directory and gives its absolute name.

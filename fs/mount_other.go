@@ -31,14 +31,13 @@ func (s *Server) attach(dir string) error {
 	}
 	m := s.fs.fuseOptions()
 	m.Options = s.fs.opt.helperOptions(runtime.GOOS)
-	if s.fuse, err = fuse.NewServer(s.fs, abs, m); err != nil {
+	server, err := fuse.NewServer(s.fs, abs, m)
+	if err != nil {
 		return fmt.Errorf("mount on %s: %w", abs, err)
 	}
-	s.mount.fuse = s.fuse
+	s.mount.fuse, s.requests = server, server
 	return nil
 }
-
-func (m *kernelMount) released() {}
 
 func (m *kernelMount) unmount(lazy bool) error {
 	if lazy {

@@ -36,10 +36,10 @@ var (
 
 // A Server is a mounted volume.
 type Server struct {
-	fs    *fileSystem
-	fuse  *fuse.Server
-	mount kernelMount
-	done  chan struct{}
+	fs       *fileSystem
+	mount    kernelMount
+	requests interface{ Serve() } // serves them until the mount is gone
+	done     chan struct{}
 }
 
 // Mount mounts vol on the directory dir and serves it. When it returns, the kernel and we have agreed
@@ -60,8 +60,7 @@ func mountTuned(vol *fat.Volume, dir string, opt Options, tune func(*fileSystem)
 	}
 	go func() {
 		defer close(s.done)
-		s.fuse.Serve()
-		s.mount.released()
+		s.requests.Serve()
 	}()
 	return s, nil
 }
