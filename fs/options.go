@@ -2,6 +2,7 @@ package fs
 
 import (
 	"log/slog"
+	"sync"
 
 	"fatvol/image/fat"
 )
@@ -58,6 +59,9 @@ type Options struct {
 	// cluster size, but at least 64 KiB, because each transfer is a round trip.
 	BlockSize int
 
+	// Lender, if not nil, gives the memory for requests, so that what writes bring need not be copied.
+	Lender Lender
+
 	// Log receives one line per kind of failure; nil is slog.Default(). Debug adds a line for
 	// every request and reply.
 	Log   *slog.Logger
@@ -68,11 +72,31 @@ type Options struct {
 	State func() map[string]string
 }
 
+// A Lender gives memory of at least MaxRequest bytes, which is its own again after TakeBack. What was written
+// from it is not changed between that and then.
+type Lender interface {
+	Lend() []byte
+	TakeBack(p []byte)
+}
+
+// pool is the Lender where there is none.
+type pool struct{ sync.Pool }
+
+func newPool() *pool {
+	return &pool{sync.Pool{New: func() any { b := make([]byte, MaxRequest); return &b }}}
+}
+
+func (p *pool) Lend() []byte      { return *p.Get().(*[]byte) }
+func (p *pool) TakeBack(b []byte) { p.Put(&b) }
+
 const minBlockSize = 64 << 10
 
 func (o *Options) setDefaults(g fat.Geometry) {
 	if o.Log == nil {
 		o.Log = slog.Default()
+	}
+	if o.Lender == nil {
+		o.Lender = newPool()
 	}
 	if o.Subtype == "" {
 		o.Subtype = "fatvol"

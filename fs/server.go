@@ -14,6 +14,8 @@ import (
 const (
 	// maxWrite is the most that one request transfers; the kernel has the same limit.
 	maxWrite = 1 << 20
+	// MaxRequest is the most that a request of the kernel takes, in bytes: data, and a page for what comes before it.
+	MaxRequest = maxWrite + 4096
 	// maxBackground is how many asynchronous requests (readahead, write-back) the kernel may have
 	// under way.
 	maxBackground = 64

@@ -41,6 +41,10 @@ type session struct {
 	conn  syscall.RawConn
 	proto *fuse.ProtocolServer
 	log   *slog.Logger
+
+	lender  Lender // of memory for requests
+	replies *pool  // and for what READ and READDIR return
+
 	over  func() // told at the end
 	spins bool   // there is another processor for whoever sends requests
 
@@ -71,6 +75,7 @@ func newSession(fs *fileSystem, fd int) (*session, *fuse.InitIn, error) {
 	}
 	s := &session{
 		fd: fd, file: file, conn: conn, proto: fuse.NewProtocolServer(fs, fs.fuseOptions()), log: fs.opt.Log, over: fs.OnUnmount,
+		lender: fs.opt.Lender, replies: newPool(),
 		spins:  runtime.GOMAXPROCS(0) > 1,
 		wanted: make(chan struct{}), stir: make(chan struct{}, 1), quit: make(chan struct{}),
 	}
@@ -200,7 +205,7 @@ func (s *session) send(parts [][]byte) error {
 // A server takes requests and serves them, one at a time.
 type server struct {
 	*session
-	in, out *[]byte // buffers, while it has them
+	in, out []byte // buffers, while it has them; in is borrowed
 
 	idle   time.Time     // since when there is nothing to do; zero while there is
 	budget time.Duration // how long it looks for the next request
@@ -248,6 +253,9 @@ func (v *server) take(m message) {
 		v.watch()
 	}
 	v.serve(m)
+	if m.opcode() == opWrite {
+		v.release() // what was written may be kept where it is
+	}
 	v.reading.Add(1)
 	v.alone.Store(0)
 }
@@ -294,38 +302,36 @@ func (v *server) wait() bool {
 	return true
 }
 
-// requestBuffers have room for the largest request, and begin so that the data of a write is at the begin of a page.
-var requestBuffers = sync.Pool{New: func() any { return newBuffer(maxWrite + 2*pageSize) }}
-
-// replyBuffers have room for what a READ or READDIR returns.
-var replyBuffers = sync.Pool{New: func() any { return newBuffer(maxWrite) }}
-
-func newBuffer(n int) *[]byte { b := make([]byte, n); return &b }
-
-const pageSize = 4096
+// requestOffset is where a request is put into a buffer, so that the data of a write begins with a page.
+const requestOffset = 4096 - writeInSize
 
 // read takes a request from the kernel. It does not wait for one.
 func (v *server) read() (int, error) {
 	if v.in == nil {
-		v.in = requestBuffers.Get().(*[]byte)
+		v.in = v.lender.Lend()
 	}
-	return unix.Read(v.fd, (*v.in)[pageSize-writeInSize:])
+	return unix.Read(v.fd, v.in[requestOffset:])
 }
+
+// message returns the request of n bytes that was read.
+func (v *server) message(n int) message { return message(v.in[requestOffset:][:n]) }
 
 // rest gives the buffers back.
 func (v *server) rest() {
-	if v.in != nil {
-		requestBuffers.Put(v.in)
-		v.in = nil
-	}
+	v.release()
 	if v.out != nil {
-		replyBuffers.Put(v.out)
+		v.replies.TakeBack(v.out)
 		v.out = nil
 	}
 }
 
-// message returns the request of n bytes that was read.
-func (v *server) message(n int) message { return message((*v.in)[pageSize-writeInSize:][:n]) }
+// release gives the buffer of the request back.
+func (v *server) release() {
+	if v.in != nil {
+		v.lender.TakeBack(v.in)
+		v.in = nil
+	}
+}
 
 // serve has go-fuse handle a request, and sends the reply, if there is to be one.
 func (v *server) serve(m message) fuse.Status {
@@ -352,12 +358,12 @@ func (v *server) serve(m message) fuse.Status {
 // payload returns room for n bytes of a reply, or nil if there is not so much.
 func (v *server) payload(n int) []byte {
 	if v.out == nil {
-		v.out = replyBuffers.Get().(*[]byte)
+		v.out = v.replies.Lend()
 	}
-	if n > len(*v.out) {
+	if n > len(v.out) {
 		return nil
 	}
-	return (*v.out)[:n]
+	return v.out[:n]
 }
 
 var errShort = errors.New("it is too short")

@@ -123,6 +123,7 @@ func (s *served) mount() (err error) {
 	if s.cfg.fs.VolumeName == "" {
 		s.cfg.fs.VolumeName = s.label
 	}
+	s.cfg.fs.Lender = s.medium.log
 	if s.server, err = fs.Mount(s.volume, s.req.dir, s.cfg.fs); err != nil {
 		if s.record != nil {
 			s.record.remove()

@@ -1,7 +1,16 @@
 package replay
 
+import "unsafe"
+
 // chunkBytes is the unit in which memory for copies is taken: what a write of the kernel brings at most.
 const chunkBytes = 1 << 20
+
+// LoanBytes is the size of what Log.Lend gives: a write, and what a request has before it.
+const LoanBytes = chunkBytes + 8<<10
+
+// leastShared is the size from which on a write from lent memory is kept as it is. What is smaller is copied, so
+// that not much more memory is in use than is counted.
+const leastShared = chunkBytes / 2
 
 // A chunk is memory for the copies of several writes, one behind the other. When none of them is needed any
 // more it is used again: fresh memory for each write would cost more than the copying, and leave the garbage
@@ -9,7 +18,7 @@ const chunkBytes = 1 << 20
 type chunk struct {
 	buf   []byte
 	used  int
-	users int // copies in it
+	users int // copies in it, and who has borrowed it
 	// lost: a call that the lower device gave up on may read it for ever. It is not used again.
 	lost bool
 }
@@ -18,6 +27,7 @@ type chunk struct {
 type copies struct {
 	current *chunk
 	free    []*chunk
+	lent    []*chunk
 }
 
 // take returns memory for n bytes, and what give takes back. What is larger than a chunk gets memory of its
@@ -46,7 +56,44 @@ func (c *copies) fresh() *chunk {
 		c.free = c.free[:k]
 		return ch
 	}
-	return &chunk{buf: make([]byte, chunkBytes)}
+	return &chunk{buf: make([]byte, LoanBytes)}
+}
+
+// lend returns memory for others to fill.
+func (c *copies) lend() []byte {
+	ch := c.fresh()
+	ch.used, ch.users = len(ch.buf), 1
+	c.lent = append(c.lent, ch)
+	return ch.buf
+}
+
+// takeBack takes lent memory back, which may still be shared.
+func (c *copies) takeBack(p []byte) {
+	for i, ch := range c.lent {
+		if unsafe.SliceData(ch.buf) == unsafe.SliceData(p) {
+			last := len(c.lent) - 1
+			c.lent[i], c.lent[last] = c.lent[last], nil
+			c.lent = c.lent[:last]
+			c.give(ch)
+			return
+		}
+	}
+}
+
+// share returns what give takes back if p is in lent memory and large enough to be kept there, or nil.
+func (c *copies) share(p []byte) *chunk {
+	if len(p) < leastShared {
+		return nil
+	}
+	at := uintptr(unsafe.Pointer(unsafe.SliceData(p)))
+	for _, ch := range c.lent {
+		// Addresses tell: Go does not move what it has allocated.
+		if from := uintptr(unsafe.Pointer(unsafe.SliceData(ch.buf))); at >= from && at < from+uintptr(len(ch.buf)) {
+			ch.users++
+			return ch
+		}
+	}
+	return nil
 }
 
 // give takes one copy back.
@@ -77,11 +124,11 @@ func (ch *chunk) lose() {
 
 // drop gives all memory back that holds no copies, and returns how many bytes that were.
 func (c *copies) drop() int64 {
-	n := int64(len(c.free)) * chunkBytes
+	n := int64(len(c.free)) * LoanBytes
 	c.free = nil
 	if c.current != nil && c.current.users == 0 {
 		c.current = nil
-		n += chunkBytes
+		n += LoanBytes
 	}
 	return n
 }

@@ -64,3 +64,53 @@ func TestCopies(t *testing.T) {
 		t.Errorf("%d chunks are left, current %v", len(c.free), c.current)
 	}
 }
+
+// Memory that was lent is kept where it is by what is written from it and large, copied by what is small, and
+// handed out again only when it was taken back and no copy is in it any more.
+func TestLoan(t *testing.T) {
+	var c copies
+	p := c.lend()
+	if len(p) != LoanBytes {
+		t.Fatalf("%d bytes are lent", len(p))
+	}
+	if c.share(p[:leastShared-1]) != nil || c.share(make([]byte, chunkBytes)) != nil {
+		t.Error("what is small, or not of lent memory, is shared")
+	}
+	a := c.share(p[4096 : 4096+leastShared])
+	b := c.share(p[len(p)-leastShared:])
+	if a == nil || a != b {
+		t.Fatalf("shared: %p and %p", a, b)
+	}
+	another := func() bool {
+		q := c.lend()
+		defer c.takeBack(q)
+		return &q[0] != &p[0]
+	}
+	if !another() {
+		t.Error("it is lent twice")
+	}
+	c.takeBack(p)
+	c.give(a)
+	if !another() {
+		t.Error("it is lent again while a copy is in it")
+	}
+	c.give(b)
+	if q := c.lend(); &q[0] != &p[0] && len(c.free) == 0 {
+		t.Error("it is not used again")
+	}
+	if c.takeBack(make([]byte, LoanBytes)); len(c.lent) != 1 {
+		t.Errorf("%d loans are left", len(c.lent))
+	}
+
+	// What somebody may read for ever is not lent again.
+	lost := c.lend()
+	in := c.share(lost)
+	in.lose()
+	c.give(in)
+	c.takeBack(lost)
+	for range 4 {
+		if q := c.lend(); &q[0] == &lost[0] {
+			t.Fatal("lost memory is lent again")
+		}
+	}
+}

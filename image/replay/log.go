@@ -162,9 +162,14 @@ func (l *Log) WriteAt(p []byte, off int64) (int, error) {
 	}
 	// The copy is what goes down: a call that the lower device gave up on may read it for ever.
 	l.mu.Lock()
-	data, in := l.copies.take(len(p))
+	data, in := p, l.copies.share(p)
+	if in == nil {
+		data, in = l.copies.take(len(p))
+	}
 	l.mu.Unlock()
-	copyCached(data, p)
+	if len(p) > 0 && &data[0] != &p[0] {
+		copyCached(data, p)
+	}
 	e := entry{off: off, n: int64(len(data)), data: data, in: in}
 	if !detached {
 		if n, err := l.lower.WriteAt(data, off); err != nil {
@@ -174,6 +179,21 @@ func (l *Log) WriteAt(p []byte, off int64) (int, error) {
 	}
 	l.add(e)
 	return len(p), nil
+}
+
+// Lend returns LoanBytes of memory for data that is about to be written: what a WriteAt brings from there need
+// not be copied if it is much. It is not to be changed after that; TakeBack ends the loan.
+func (l *Log) Lend() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.copies.lend()
+}
+
+// TakeBack ends a loan.
+func (l *Log) TakeBack(p []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.copies.takeBack(p)
 }
 
 // ZeroAt has the lower device make a range zeros.

@@ -132,6 +132,29 @@ func TestWriteCopies(t *testing.T) {
 	}
 }
 
+// What was written from lent memory is what is written again, whoever has borrowed other memory meanwhile.
+func TestWriteFromLoan(t *testing.T) {
+	l, s := newTestLog()
+	for i := range 6 {
+		p := l.Lend()
+		for k := range p {
+			p[k] = byte('a' + i)
+		}
+		mustWrite(t, l, int64(i%3)*block, p[i*100:][:leastShared+i*block])
+		l.TakeBack(p)
+	}
+	s.pull()
+	back := s.back()
+	must(t, l.Verify(back))
+	must(t, l.Replay(back))
+	if !bytes.Equal(back.stable, s.cache) {
+		t.Error("the medium is not what was written")
+	}
+	if n := len(l.copies.free); n == 0 || len(l.copies.lent) != 0 {
+		t.Errorf("%d chunks are free, %d lent", n, len(l.copies.lent))
+	}
+}
+
 // Writers wait for a Sync rather than exceed the bound, and fail when that fails.
 func TestLimit(t *testing.T) {
 	s := newStick()
