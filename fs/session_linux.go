@@ -338,10 +338,11 @@ func (v *server) serve(m message) fuse.Status {
 	var r reply
 	if err := r.prepare(m, v.payload); err != nil {
 		v.log.Error("a request of the kernel makes no sense", "err", err)
-		return fuse.EIO
-	}
-	_, st := v.proto.HandleRequest(m.parts(), r.parts())
-	if !st.Ok() {
+		if len(m) < inHeaderSize {
+			return fuse.EIO // there is nobody to tell
+		}
+		r.fail(m, fuse.EIO)
+	} else if _, st := v.proto.HandleRequest(m.parts(), r.parts()); !st.Ok() {
 		r.fail(m, st)
 	}
 	parts := r.sent()
