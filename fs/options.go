@@ -59,6 +59,9 @@ type Options struct {
 	// cluster size, but at least 64 KiB, because each transfer is a round trip.
 	BlockSize int
 
+	// Wakeup says whether processors stay awake while requests come in quick succession. Linux.
+	Wakeup Wakeup
+
 	// Lender, if not nil, gives the memory for requests, so that what writes bring need not be copied.
 	Lender Lender
 
@@ -71,6 +74,16 @@ type Options struct {
 	// "user.fatvol.". It is asked at each listing and must answer even when the volume cannot.
 	State func() map[string]string
 }
+
+// A Wakeup is what the kernel is asked about processors with nothing to do, while requests come in quick succession and
+// each is answered in less time than it takes to wake one up from a deep sleep.
+type Wakeup int
+
+const (
+	WakeupAuto   Wakeup = iota // WakeupFast on machines of 2 to 4 processors
+	WakeupFast                 // not to let them sleep deeply; takes the right to open /dev/cpu_dma_latency
+	WakeupNormal               // nothing
+)
 
 // A Lender gives memory of at least MaxRequest bytes, which is its own again after TakeBack. What was written
 // from it is not changed between that and then.

@@ -56,6 +56,7 @@ type session struct {
 	wanted  chan struct{}
 	watched atomic.Bool   // relief is on duty
 	stir    chan struct{} // calls it
+	wakeup  *wakeup       // relief's
 	quit    chan struct{} // closed when the mount is gone
 	ended   sync.Once
 	work    sync.WaitGroup
@@ -84,6 +85,7 @@ func newSession(fs *fileSystem, fd int) (*session, *fuse.InitIn, error) {
 		file.Close()
 		return nil, nil, err
 	}
+	s.wakeup = newWakeup(&fs.opt)
 	return s, settings, nil
 }
 
@@ -141,8 +143,10 @@ func (s *session) recruit() {
 	s.work.Go(func() { (&server{session: s, budget: spinTime}).loop() })
 }
 
-// relief recruits when a request takes long and nobody reads. It sleeps while there are none.
+// relief recruits when a request takes long and nobody reads, and knows how close requests follow each other. It sleeps
+// while there are none.
 func (s *session) relief() {
+	defer s.wakeup.close()
 	for {
 		select {
 		case <-s.quit:
@@ -163,11 +167,14 @@ func (s *session) relief() {
 				s.recruit()
 			}
 			stuck = now
-			if n := s.taken.Load(); n != seen || now != 0 {
+			n := s.taken.Load()
+			s.wakeup.tick(n - seen)
+			if n != seen || now != 0 {
 				seen, quiet = n, 0
 			}
 		}
 		tick.Stop()
+		s.wakeup.set(false)
 		s.watched.Store(false)
 		if s.alone.Load() != 0 {
 			s.watch()

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"fatvol/fs"
 	"fatvol/image/fat"
 )
 
@@ -147,6 +148,8 @@ var optionCases = []struct {
 	{"dirsync", func(c *config) any { return []bool{c.fat.DirSync, c.fs.DirSync, c.fat.Sync} }, []bool{true, true, false}},
 	{"flush", func(c *config) any { return c.fat.Flush }, true},
 	{"writeback", func(c *config) any { return c.fs.Writeback }, true},
+	{"wakeup=normal", func(c *config) any { return c.fs.Wakeup }, fs.WakeupNormal},
+	{"wakeup=fast,wakeup=auto", func(c *config) any { return c.fs.Wakeup }, fs.WakeupAuto},
 	{"discard", func(c *config) any { return c.fat.Discard }, true},
 	{"errors=continue", func(c *config) any { return c.fat.Errors }, fat.ErrorsContinue},
 	{"errors=panic", func(c *config) any { return c.fat.Errors }, fat.ErrorsPanic},

@@ -1,6 +1,9 @@
 package main
 
-import "fatvol/image/fat"
+import (
+	"fatvol/fs"
+	"fatvol/image/fat"
+)
 
 var writeOptions = []option{
 	{"ro", flagValue(func(c *config) { c.readOnly = true }),
@@ -17,6 +20,11 @@ var writeOptions = []option{
 		"A file that was written is on the medium when it is closed."},
 	{"writeback", flagValue(func(c *config) { c.fs.Writeback = true }),
 		"The kernel collects small writes in its cache before fatvol sees them. Faster for programs that write in small pieces; what they wrote last is then not within the one second of `async`, but within the kernel's own half minute, unless they call fsync(2)."},
+	{"wakeup", enumValue(func(c *config, w fs.Wakeup) { c.fs.Wakeup = w },
+		enumWord[fs.Wakeup]{"auto", fs.WakeupAuto},
+		enumWord[fs.Wakeup]{"fast", fs.WakeupFast},
+		enumWord[fs.Wakeup]{"normal", fs.WakeupNormal}),
+		"What processors without work do while many small requests follow each other. `fast`: they do not sleep deeply, which makes creating, looking up and reading many small files up to half as fast again, and takes more power meanwhile; they are back to normal some milliseconds after the last request. `normal`: they sleep as always. `auto`, the default: `fast` on machines of 2 to 4 processors. Linux, and only with the right to ask the kernel for it (/dev/cpu_dma_latency), which root has."},
 	{"discard", flagValue(func(c *config) { c.fat.Discard = true }),
 		"The space of deleted data is given back to the file system that holds the image, or to the device. fstrim(8) does so on demand, without this option."},
 	{"errors", enumValue(func(c *config, p fat.ErrorPolicy) { c.fat.Errors = p },
