@@ -60,7 +60,8 @@ func mountOnHost(t *testing.T, h *host, timeout time.Duration) *hangMount {
 }
 
 // use makes one round of calls, in all the ways that make calls of the host. Each may fail, but with EIO,
-// or with EROFS where the host says so, and in time. The content is of the name and the version.
+// or with EROFS where the host says so, and in time. The content is of the name and the version, and large enough
+// now and then to be acknowledged before the host has it.
 func (m *hangMount) use(name string, version int) {
 	lost := stallsOf(m.pid, m.h.pid)
 	call := func(what string, do func() error) error {
@@ -76,7 +77,11 @@ func (m *hangMount) use(name string, version int) {
 	}
 	path := filepath.Join(m.dir, name)
 	line := fmt.Sprintf("%s, version %d\n", name, version)
-	content := bytes.Repeat([]byte(line), 300_000/len(line))
+	size := 300_000
+	if version%4 == 1 {
+		size = 1_200_000
+	}
+	content := bytes.Repeat([]byte(line), size/len(line))
 	m.acknowledge(name, nil)
 	var f *os.File
 	if call("create", func() (err error) { f, err = os.Create(path); return err }) != nil {
@@ -241,7 +246,7 @@ func TestUmountOfHungHost(t *testing.T) {
 		{"verifying", func(m *hangMount) {
 			m.h.fail(1, syscall.ENODEV)
 			await(t, m.dir, "gone", isGone)
-			m.h.hang(4) // opened and looked at, but not compared
+			m.h.hang(5) // opened and looked at, but not compared
 			await(t, m.dir, "being verified", func(st mediumStatus) bool { return st.State == "verifying" })
 		}},
 	} {

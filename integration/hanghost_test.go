@@ -188,6 +188,12 @@ func (n *hostFile) Flush(ctx context.Context, _ fs.FileHandle) syscall.Errno {
 	return n.faults.call(false, nothing)
 }
 
+// Statfs reports a host with much room: large writes are acknowledged before they reach it.
+func (n *hostFile) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
+	out.Bsize, out.Frsize, out.Blocks, out.Bfree, out.Bavail = 4096, 4096, 1<<20, 1<<20, 1<<20
+	return n.faults.call(false, nothing)
+}
+
 type hostRoot struct {
 	fs.Inode
 	file *hostFile
@@ -282,7 +288,7 @@ type host struct {
 }
 
 // newHost starts a host that has a formatted image.
-func newHost(t testing.TB) *host { return newHostOf(t, 16<<20) }
+func newHost(t testing.TB) *host { return newHostOf(t, 32<<20) }
 
 // newHostOf is newHost with an image of so many bytes.
 func newHostOf(t testing.TB, size int64) *host {

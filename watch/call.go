@@ -72,6 +72,24 @@ func (c *conn) discard(began time.Time, off, n int64) error {
 	return c.call("discard", began, func() error { return c.host.DiscardAt(off, n) })
 }
 
+// room is how many bytes the host has room for, or 0 where it does not say.
+func (c *conn) room(began time.Time) (int64, error) {
+	t, ok := c.host.(roomTeller)
+	if !ok {
+		return 0, nil
+	}
+	var room int64
+	err := c.call("statfs", began, func() error {
+		n, err := t.HostRoom()
+		room = n
+		return err
+	})
+	if err != nil {
+		return 0, err // room may belong to the call still
+	}
+	return room, nil
+}
+
 // probe is one uncached read.
 func (c *conn) probe(began time.Time) error {
 	return c.call("probe", began, c.host.Probe)

@@ -35,6 +35,8 @@ type (
 	}
 	// readOnlyTeller knows whether the host takes writes now.
 	readOnlyTeller interface{ HostReadOnly() (bool, error) }
+	// roomTeller knows how many bytes the host has room for, besides what it holds.
+	roomTeller interface{ HostRoom() (int64, error) }
 	// writableTeller knows whether the image was opened for writing. It does not block.
 	writableTeller interface{ Writable() bool }
 	// descriptor lets Medium find out where the image is; see Place.

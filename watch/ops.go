@@ -68,6 +68,26 @@ func (m *Medium) DiscardAt(off, n int64) error {
 	return m.outcome(v, began, v.conn.discard(began, off, n))
 }
 
+// Room is how many bytes the host has room for, besides what it holds; 0 where it does not say. It fails while the host
+// takes no writes.
+func (m *Medium) Room() (int64, error) {
+	v := m.cur.Load()
+	if err := v.refuses("statfs"); err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	n, err := v.conn.room(began)
+	return n, m.outcome(v, began, err)
+}
+
+// Lose ends the generation because of a write that failed when its caller was not there any more to hear of it. What is
+// unsynced is written again when the medium is verified.
+func (m *Medium) Lose(err error) {
+	if v := m.cur.Load(); v.err == nil {
+		_ = m.lose(v, err)
+	}
+}
+
 // refuses says why a change is not even tried, or returns nil.
 func (v *view) refuses(op string) error {
 	if v.err != nil {

@@ -2,6 +2,7 @@ package device
 
 import (
 	"errors"
+	"math"
 	"os"
 	"strconv"
 	"unsafe"
@@ -93,6 +94,22 @@ func (h *Host) HostReadOnly() (bool, error) {
 		return false, hostError(h.path, "statfs", err)
 	}
 	return ro, nil
+}
+
+// HostRoom is how many bytes can be written to parts of the file that have no storage yet, or 0 if the file system
+// that holds it is mounted read-only. A device has storage for all of it.
+func (h *Host) HostRoom() (int64, error) {
+	if h.disk {
+		return math.MaxInt64, nil
+	}
+	var st unix.Statfs_t
+	if err := h.control(func(fd int) error { return unix.Fstatfs(fd, &st) }); err != nil {
+		return 0, hostError(h.path, "statfs", err)
+	}
+	if st.Flags&unix.ST_RDONLY != 0 || st.Bsize <= 0 {
+		return 0, nil
+	}
+	return int64(min(st.Bavail, math.MaxInt64/uint64(st.Bsize))) * st.Bsize, nil
 }
 
 var pageSize = int64(os.Getpagesize())

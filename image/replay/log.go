@@ -60,6 +60,7 @@ type Log struct {
 	changed []int64          // kept blocks with unsynced writes, some of them more than once
 	seq     uint64           // changes so far
 	synced  uint64           // Syncs that succeeded
+	behind  behind
 
 	foreign   atomic.Pointer[error] // see OnForeign
 	onForeign atomic.Pointer[func(error)]
@@ -131,24 +132,33 @@ func (l *Log) Detach() {
 	l.detached.Store(true)
 }
 
-// ReadAt reads from the lower device, which has all that was written.
+// ReadAt reads from the lower device, which has all that was written, or is about to.
 func (l *Log) ReadAt(p []byte, off int64) (int, error) {
 	if err := l.enter(); err != nil {
 		return 0, err
 	}
 	defer l.flight.RUnlock()
+	if err := l.behind.settle(off, int64(len(p))); err != nil {
+		return 0, err
+	}
 	return l.lower.ReadAt(p, off)
 }
 
-// WriteAt writes to the lower device, and keeps a copy.
-func (l *Log) WriteAt(p []byte, off int64) (int, error) {
+// WriteAt writes to the lower device, and keeps a copy. A large write from lent memory may reach the lower device a
+// little later, if that is Trusting.
+func (l *Log) WriteAt(p []byte, off int64) (n int, err error) {
 	if err := l.room(int64(len(p))); err != nil {
 		return 0, err
 	}
 	if err := l.enter(); err != nil {
 		return 0, err
 	}
-	defer l.flight.RUnlock()
+	left := false
+	defer func() {
+		if !left {
+			l.flight.RUnlock()
+		}
+	}()
 	detached := l.detached.Load()
 	if detached {
 		if err := device.CheckRange("write", off, int64(len(p)), l.Size()); err != nil {
@@ -156,6 +166,9 @@ func (l *Log) WriteAt(p []byte, off int64) (int, error) {
 		}
 	}
 	if !detached {
+		if err := l.behind.settle(off, int64(len(p))); err != nil {
+			return 0, err
+		}
 		if err := l.guard(off, int64(len(p))); err != nil {
 			return 0, err
 		}
@@ -167,10 +180,14 @@ func (l *Log) WriteAt(p []byte, off int64) (int, error) {
 		data, in = l.copies.take(len(p))
 	}
 	l.mu.Unlock()
+	e := entry{off: off, n: int64(len(data)), data: data, in: in}
 	if len(p) > 0 && &data[0] != &p[0] {
 		copyCached(data, p)
+	} else if !detached && in != nil {
+		if left = l.leave(e); left {
+			return len(p), nil
+		}
 	}
-	e := entry{off: off, n: int64(len(data)), data: data, in: in}
 	if !detached {
 		if n, err := l.lower.WriteAt(data, off); err != nil {
 			l.failed(e)
@@ -206,7 +223,7 @@ func (l *Log) ZeroAt(off, n int64) error {
 	}
 	defer l.flight.RUnlock()
 	if !l.detached.Load() {
-		if err := l.guard(off, n); err != nil {
+		if err := errors.Join(l.behind.settle(off, n), l.guard(off, n)); err != nil {
 			return err
 		}
 		if err := device.ZeroAt(l.lower, off, n); err != nil {
@@ -229,7 +246,7 @@ func (l *Log) DiscardAt(off, n int64) error {
 	if l.detached.Load() {
 		return nil
 	}
-	if err := l.Foreign(); err != nil {
+	if err := errors.Join(l.behind.settle(off, n), l.Foreign()); err != nil {
 		return err
 	}
 	return device.DiscardAt(l.lower, off, n)
@@ -238,12 +255,28 @@ func (l *Log) DiscardAt(off, n int64) error {
 // add takes in a change that the lower device made.
 func (l *Log) add(e entry) {
 	l.mu.Lock()
+	l.addLocked(&e)
+}
+
+// addUnderway takes in a change that the lower device is about to make, unless there is another one.
+func (l *Log) addUnderway(u *underway) bool {
+	l.mu.Lock()
+	if !l.behind.under.CompareAndSwap(nil, u) {
+		l.mu.Unlock()
+		return false
+	}
+	l.addLocked(&u.entry)
+	return true
+}
+
+// addLocked takes in a change, and unlocks l.mu.
+func (l *Log) addLocked(e *entry) {
 	l.seq++
 	e.seq = l.seq
 	first := len(l.entries) == 0
-	l.entries = append(l.entries, e)
+	l.entries = append(l.entries, *e)
 	l.bytes += int64(len(e.data)) + entryCost
-	l.noteLocked(e, false)
+	l.noteLocked(*e, false)
 	much := l.muchLocked()
 	l.mu.Unlock()
 	if first {
@@ -332,9 +365,10 @@ func (l *Log) syncLocked() error {
 		l.add(entry{})
 		return nil
 	}
-	l.mu.Lock()
-	mark := len(l.entries)
-	l.mu.Unlock()
+	if err := l.behind.settleAll(); err != nil {
+		return err
+	}
+	mark := l.mark()
 	if err := l.lower.Sync(); err != nil {
 		return err
 	}
@@ -343,6 +377,19 @@ func (l *Log) syncLocked() error {
 	l.synced++
 	l.forgetLocked(mark)
 	return nil
+}
+
+// mark is how many entries the lower device has.
+func (l *Log) mark() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := len(l.entries)
+	if u := l.behind.under.Load(); u != nil {
+		for n > 0 && l.entries[n-1].seq >= u.seq {
+			n--
+		}
+	}
+	return n
 }
 
 // forgetLocked drops the first n entries: the medium has them.
