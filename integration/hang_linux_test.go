@@ -188,7 +188,7 @@ func (m *hangMount) compare(dir string) {
 // mount has everything that was acknowledged.
 func TestHungHost(t *testing.T) {
 	sideBySide(t, 4, hangCalls(), func(t *testing.T, k int) {
-		h := newHost(t)
+		h := newHostOf(t, 32<<20)
 		m := mountOnHost(t, h, hangTimeout)
 		h.hang(k)
 		m.useUntilGone()

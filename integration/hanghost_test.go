@@ -288,7 +288,7 @@ type host struct {
 }
 
 // newHost starts a host that has a formatted image.
-func newHost(t testing.TB) *host { return newHostOf(t, 32<<20) }
+func newHost(t testing.TB) *host { return newHostOf(t, 16<<20) }
 
 // newHostOf is newHost with an image of so many bytes.
 func newHostOf(t testing.TB, size int64) *host {
