@@ -43,7 +43,7 @@ endif
 AGENT     := io.github.fatvol.automount.plist
 PLATFORMS := linux/amd64 linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64 freebsd/amd64
 
-.PHONY: all build demo test deps vm-deps unit race foreign integration vm medium kills poweroff torture bench microbench fuzz lint man install uninstall packages clean
+.PHONY: all build demo test deps vm-deps unit race foreign integration vm medium kills poweroff torture bench bench-scale microbench fuzz lint man install uninstall packages clean
 
 all: build
 
@@ -118,6 +118,11 @@ bench: deps
 	@.ci/install-deps bench
 	@mkdir -p bin
 	$(GO) run ./integration/bench -table bin/bench.md -json bin/bench.json -plot bin/bench.svg $(BENCHFLAGS)
+
+# The cost of operations against sizes, fragments, open files and clients, with a plot of each; some minutes.
+bench-scale:
+	@mkdir -p bin
+	$(GO) run ./integration/bench scale -table bin/scale.md -json bin/scale.json -plots bin $(BENCHFLAGS)
 
 # The engine's hot paths, in the form that benchstat reads.
 microbench:

@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -55,6 +56,70 @@ func TestEveryRow(t *testing.T) {
 	}
 	if svg, _ := os.ReadFile(image); !strings.Contains(string(svg), "<svg") {
 		t.Error("the plot is no SVG")
+	}
+}
+
+// TestEveryAxis does the same for the axes of scale.
+func TestEveryAxis(t *testing.T) {
+	b := &bench{ctx: t.Context(), scale: tinyScale}
+	if err := b.prepareOwn(t.TempDir(), t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	defer b.cleanUp()
+	res := &scaleResults{}
+	if err := b.measureAxes(res, b.axes(tinyAxes)); err != nil {
+		t.Fatal(err)
+	}
+	for _, ar := range res.Axes {
+		for _, or := range ar.Operations {
+			if or.Median[0] <= 0 {
+				t.Errorf("%s, %s: %g µs", ar.Name, or.Operation, or.Median[0])
+			}
+		}
+	}
+	dir := t.TempDir()
+	if err := res.write(filepath.Join(dir, "t.md"), filepath.Join(dir, "t.json"), dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, ar := range res.Axes {
+		if svg, _ := os.ReadFile(filepath.Join(dir, "scale-"+ar.Name+".svg")); !strings.Contains(string(svg), "<svg") {
+			t.Errorf("the plot of %s is no SVG", ar.Name)
+		}
+	}
+}
+
+// TestFragment: the file is in as many pieces as asked for, and the volume has no fault.
+func TestFragment(t *testing.T) {
+	b := &bench{ctx: t.Context()}
+	if err := b.prepareOwn(t.TempDir(), t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	defer b.cleanUp()
+	store, err := b.fragmented(1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := runQuiet(exec.Command(b.fatvol, "check", store)); err != nil {
+		t.Error(err)
+	}
+	out, err := exec.Command(b.fatvol, "defrag", "--dry-run", "--json", store).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(out), `"fragments": 1026,`) || !strings.Contains(string(out), `"free_runs": 1024,`) { // the root directory and the rest are one each
+		t.Errorf("not in 1024 fragments with free space between: %s", out)
+	}
+}
+
+func TestQuantity(t *testing.T) {
+	for _, c := range []struct {
+		n    int64
+		unit string
+		want string
+	}{{1 << 20, bytesUnit, "1 MiB"}, {4<<30 - 1, bytesUnit, "4 GiB − 1"}, {2 << 40, bytesUnit, "2 TiB"}, {10000, "files", "10000"}} {
+		if got := quantity(c.n, c.unit); got != c.want {
+			t.Errorf("%d %s: %q, want %q", c.n, c.unit, got, c.want)
+		}
 	}
 }
 

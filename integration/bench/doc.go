@@ -16,4 +16,6 @@
 // the median of its runs; beside it stand the smallest and the largest. Every run has a mount of its own, which
 // has seen nothing before: what it reads is cold as far as the server and the kernel's cache of the mount go.
 // The store under it is in the page cache, or in a tmpfs: the medium's own speed is not what is measured.
+//
+//	make bench-scale                            how fatvol's costs grow (scale_axes.go), with a plot of each axis
 package main

@@ -32,7 +32,11 @@ type bench struct {
 }
 
 func main() {
-	if err := mainErr(); err != nil {
+	mode := mainErr
+	if len(os.Args) > 1 && os.Args[1] == "scale" {
+		mode = scaleErr
+	}
+	if err := mode(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -129,8 +133,8 @@ func choose(list string) (taking []*system, err error) {
 	return taking, nil
 }
 
-// prepare builds the programs and makes the directories.
-func (b *bench) prepare(memory, disk string) (err error) {
+// prepareOwn builds the program under test and makes the directories.
+func (b *bench) prepareOwn(memory, disk string) (err error) {
 	if b.work, err = os.MkdirTemp("", "fatvol-bench-"); err != nil {
 		return err
 	}
@@ -142,18 +146,26 @@ func (b *bench) prepare(memory, disk string) (err error) {
 			return err
 		}
 	}
-	build := func(pkg string) (string, error) {
-		program := filepath.Join(b.work, filepath.Base(pkg))
-		cmd := exec.Command("go", "build", "-trimpath", "-o", program, pkg)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		return program, runQuiet(cmd)
-	}
 	if b.fatvol == "" {
-		if b.fatvol, err = build("fatvol/cmd/fatvol"); err != nil {
-			return err
-		}
+		b.fatvol, err = b.build("fatvol/cmd/fatvol")
 	}
-	if b.loopback, err = build("fatvol/integration/bench/loopback"); err != nil {
+	return err
+}
+
+// build builds a program of this tree and returns its file.
+func (b *bench) build(pkg string) (string, error) {
+	program := filepath.Join(b.work, filepath.Base(pkg))
+	cmd := exec.Command("go", "build", "-trimpath", "-o", program, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	return program, runQuiet(cmd)
+}
+
+// prepare does that, builds the loopback, and makes the archive.
+func (b *bench) prepare(memory, disk string) (err error) {
+	if err := b.prepareOwn(memory, disk); err != nil {
+		return err
+	}
+	if b.loopback, err = b.build("fatvol/integration/bench/loopback"); err != nil {
 		return err
 	}
 	files := 3000

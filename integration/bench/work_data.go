@@ -108,7 +108,6 @@ func (c *cell) smallWrites(size int64) (float64, error) {
 // random reads or writes blocks of 4 KiB at random places, past the kernel's cache where the system lets it,
 // with several jobs at once.
 func (c *cell) random(jobs int, write bool) (float64, error) {
-	const step = 4 << 10
 	flags := unix.O_RDONLY
 	if write {
 		flags = unix.O_WRONLY
@@ -123,14 +122,21 @@ func (c *cell) random(jobs int, write bool) (float64, error) {
 		return 0, fmt.Errorf("open %s: %w", c.path(fileName), err)
 	}
 	defer unix.Close(fd)
+	return randomAccess([]int{fd}, c.row.content.file, jobs, write, c.b.scale.random)
+}
+
+// randomAccess reads or writes blocks of 4 KiB at random places of files of a size, each time of another one, for
+// some time. It returns how many per second all jobs did together.
+func randomAccess(fds []int, size int64, jobs int, write bool, duration time.Duration) (float64, error) {
+	const step = 4 << 10
 	var (
 		total  atomic.Int64
 		wg     sync.WaitGroup
 		failed atomic.Pointer[error]
 	)
-	blocks := c.row.content.file / step
+	blocks := size / step
 	began := time.Now()
-	until := began.Add(c.b.scale.random)
+	until := began.Add(duration)
 	for job := range jobs {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(job), 1))
@@ -138,7 +144,7 @@ func (c *cell) random(jobs int, write bool) (float64, error) {
 			defer unix.Munmap(buf)
 			n := int64(0)
 			for ; n%16 != 0 || time.Now().Before(until); n++ {
-				off := rng.Int64N(blocks) * step
+				fd, off := fds[rng.IntN(len(fds))], rng.Int64N(blocks)*step
 				var err error
 				if write {
 					_, err = unix.Pwrite(fd, buf, off)
