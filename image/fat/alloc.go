@@ -50,20 +50,23 @@ func (t *table) markLocked(c Cluster) {
 	}
 }
 
-func (t *table) unmarkLocked(c Cluster) {
+// unmarkLocked takes the mark of a cluster back, and reports whether it had one. If its entry is 0 it may be handed
+// out again, of which the caller tells roomierLocked.
+func (t *table) unmarkLocked(c Cluster) bool {
 	idx := uint32(c) / t.perPage
 	m := t.marks[idx]
 	if m == nil {
-		return
+		return false
 	}
 	i := uint32(c) % t.perPage
-	if m.bits[i/64]&(1<<(i%64)) != 0 {
-		m.bits[i/64] &^= 1 << (i % 64)
-		if m.n--; m.n == 0 {
-			delete(t.marks, idx)
-		}
-		t.full[idx/64] &^= 1 << (idx % 64)
+	if m.bits[i/64]&(1<<(i%64)) == 0 {
+		return false
 	}
+	m.bits[i/64] &^= 1 << (i % 64)
+	if m.n--; m.n == 0 {
+		delete(t.marks, idx)
+	}
+	return true
 }
 
 func (t *table) markExtentLocked(e extent) {
@@ -74,7 +77,9 @@ func (t *table) markExtentLocked(e extent) {
 
 func (t *table) unmarkExtentLocked(e extent) {
 	for i := uint32(0); i < e.n; i++ {
-		t.unmarkLocked(e.start + Cluster(i))
+		if c := e.start + Cluster(i); t.unmarkLocked(c) {
+			t.roomierLocked(uint32(c) / t.perPage)
+		}
 	}
 }
 
@@ -124,12 +129,16 @@ func (t *table) findLocked(from Cluster, want uint32) (best extent, err error) {
 	extra := lookAhead
 	for k := uint32(0); k <= t.pageCount; k++ {
 		idx := (startPage + k) % t.pageCount
-		if t.full[idx/64]&(1<<(idx%64)) != 0 {
+		bound, known := t.longestLocked(idx)
+		if known && bound == 0 {
 			continue
 		}
 		if best.n > 0 {
 			if extra--; extra < 0 {
 				return best, nil
+			}
+			if known && bound <= best.n {
+				continue
 			}
 		}
 		p, err := t.pageLocked(idx)
@@ -143,12 +152,11 @@ func (t *table) findLocked(from Cluster, want uint32) (best extent, err error) {
 		if idx == 0 {
 			i = max(i, uint32(firstCluster))
 		}
-		whole := k > 0
-		for found := false; ; found = true {
+		for longest := uint32(0); !known || best.n < bound; {
 			s, n := t.scanPageLocked(p, i, want)
 			if n == 0 {
-				if whole && !found {
-					t.full[idx/64] |= 1 << (idx % 64)
+				if k > 0 {
+					t.noteLongestLocked(idx, longest)
 				}
 				break
 			}
@@ -158,6 +166,7 @@ func (t *table) findLocked(from Cluster, want uint32) (best extent, err error) {
 					return extent{}, err
 				}
 			}
+			longest = max(longest, e.n)
 			if e.n > best.n {
 				best = e
 			}
@@ -232,7 +241,7 @@ func (t *table) reserve(want uint32, goal Cluster, win *window, ahead uint32) (*
 			}
 			if t.narrow && !t.anyEntry {
 				t.anyEntry = true
-				clear(t.full)
+				clear(t.longest)
 				continue
 			}
 			t.noticeFullLocked()

@@ -1,5 +1,7 @@
 package fat
 
+import "fmt"
+
 // DropCachedFAT forgets what is read of the FAT and not needed, as happens by itself when much else is read.
 func (v *Volume) DropCachedFAT() {
 	t := v.tab
@@ -14,4 +16,39 @@ func (v *Volume) DropCachedFAT() {
 		}
 	}
 	t.clock, t.hand = kept, 0
+}
+
+// CheckLongest compares what the allocator knows of the runs that begin in each page of the FAT with what is there. It
+// returns of how many pages something is known.
+func (v *Volume) CheckLongest() (known int, err error) {
+	t := v.tab
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for idx := range t.pageCount {
+		bound, ok := t.longestLocked(idx)
+		if !ok {
+			continue
+		}
+		known++
+		p, err := t.pageLocked(idx)
+		if err != nil {
+			return known, err
+		}
+		for i := uint32(0); ; {
+			s, n := t.scanPageLocked(p, i, t.perPage)
+			if n == 0 {
+				break
+			}
+			if s+n == t.perPage {
+				if n, err = t.continueLocked(idx+1, n, t.entries); err != nil {
+					return known, err
+				}
+			}
+			if n > bound {
+				return known, fmt.Errorf("page %d: %d free clusters from its entry %d on, known: at most %d", idx, n, s, bound)
+			}
+			i = min(s+n, t.perPage)
+		}
+	}
+	return known, nil
 }

@@ -54,7 +54,7 @@ type table struct {
 	maxPages int
 	dirtyN   int // pages with changes of the open epoch
 	marks    map[uint32]*markPage
-	full     []uint64 // one bit a page: nothing can be allocated in it
+	longest  []uint16 // see longestLocked: 0 for a page that nothing is known of
 	hint     Cluster  // where the search for a new file's clusters starts
 	windows  map[*window]struct{}
 	zero     int64  // entries that are 0, in pages below counted
@@ -93,7 +93,7 @@ func newTable(dev device.Device, geo *Geometry, cacheBytes int64) *table {
 		t.perPage = pageBytes / 4
 	}
 	t.pageCount = (t.entries + t.perPage - 1) / t.perPage
-	t.full = make([]uint64, (t.pageCount+63)/64)
+	t.longest = make([]uint16, t.pageCount)
 	return t
 }
 
@@ -170,7 +170,7 @@ func (t *table) storeLocked(p *page, c Cluster, value uint32) {
 		}
 	}
 	if value == 0 {
-		t.full[p.idx/64] &^= 1 << (p.idx % 64)
+		t.roomierLocked(p.idx)
 	}
 }
 
