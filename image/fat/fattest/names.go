@@ -34,6 +34,13 @@ func checkNew(name string) syscall.Errno {
 
 func tooLong(stored string) bool { return len(utf16.Encode([]rune(stored))) > maxName }
 
+// OneComponent reports whether a listing may show a name: it is one component of a path, leads not to another
+// directory by itself, and has no control characters.
+func OneComponent(name string) bool {
+	return name != "" && name != "." && name != ".." &&
+		!strings.ContainsFunc(name, func(r rune) bool { return r == '/' || r < ' ' || r == 0x7f })
+}
+
 // slotsOf is the most slots that an entry of that name takes.
 func slotsOf(name string) int64 {
 	return 1 + ceilDiv(int64(len(utf16.Encode([]rune(storedName(name))))), 13)
