@@ -30,6 +30,7 @@ type nodeTable struct {
 	count atomic.Int64 // of nodes in it, but for the root
 	max   int64        // of nodes that the kernel may know before it is asked to forget some; see prune.go
 	fresh atomic.Int64 // nodes that came since it was asked last
+	most  atomic.Int64 // of count, about, since memory was given back last; see prune.go
 	pins  atomic.Int64 // how many nodes have one
 	keep  bool         // forget nothing: file handles of nfs=nostale_ro outlive the kernel's inodes
 }
@@ -44,8 +45,11 @@ func (nt *nodeTable) remember(n *fat.Node) *node {
 		kn = old
 		if !ok {
 			kn = &node{Node: n}
-			nt.count.Add(1)
+			count := nt.count.Add(1)
 			nt.fresh.Add(1)
+			if count > nt.most.Load() {
+				nt.most.Store(count) // another one's may get lost, which is of the same order
+			}
 		}
 		kn.lookups++
 		return kn, true

@@ -112,6 +112,7 @@ func (fs *fileSystem) madeRoom(err error) bool {
 func (fs *fileSystem) Forget(id, count uint64) {
 	fs.closing.RLock()
 	pin := fs.nodes.forget(id, count)
+	fs.giveBackWhenFew()
 	if pin == nil {
 		fs.closing.RUnlock()
 		return

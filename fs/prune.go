@@ -1,6 +1,9 @@
 package fs
 
-import "slices"
+import (
+	"runtime/debug"
+	"slices"
+)
 
 // The kernel keeps an inode for as long as it has memory to spare, and we a node for each: a million files that
 // were looked at once would take half a gigabyte here, which the kernel knows nothing of. So when it knows more
@@ -38,4 +41,15 @@ func (fs *fileSystem) prune() {
 			break
 		}
 	}
+}
+
+// giveBackWhenFew is told that the kernel forgot a node. Once most of many are gone, as when the system is short of
+// memory, what they took goes back to the system: by itself, Go would collect it after minutes, and keep much of it.
+func (fs *fileSystem) giveBackWhenFew() {
+	n := &fs.nodes
+	most, count := n.most.Load(), n.count.Load()
+	if most < n.max/pruneShare || count > most/pruneShare || !n.most.CompareAndSwap(most, count) {
+		return
+	}
+	fs.background.Go(debug.FreeOSMemory)
 }

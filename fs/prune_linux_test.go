@@ -3,6 +3,7 @@ package fs
 import (
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"testing"
 )
 
@@ -43,4 +44,26 @@ func TestPrune(t *testing.T) {
 			t.Errorf("%s: reads %q, %v", names[i], buf[:n], err)
 		}
 	}
+}
+
+// TestGiveBack has the kernel forget most of many files, as it does where they are removed.
+func TestGiveBack(t *testing.T) {
+	const many = 400
+	m := mount(t, setup{size: 64 << 20, mkfs: []string{"-F", "32"}, tune: func(fs *fileSystem) { fs.nodes.max = many }})
+	dir := m.path("d")
+	must(t, os.Mkdir(dir, 0o777))
+	names := fill(t, dir, many)
+	if most := m.fs.nodes.most.Load(); most < many/pruneShare {
+		t.Fatalf("at most %d nodes, of %d files", most, many)
+	}
+	var before debug.GCStats
+	debug.ReadGCStats(&before)
+	for _, name := range names {
+		must(t, os.Remove(filepath.Join(dir, name)))
+	}
+	eventually(t, "memory is collected", func() bool {
+		var now debug.GCStats
+		debug.ReadGCStats(&now)
+		return m.fs.nodes.most.Load() <= many/pruneShare && now.NumGC > before.NumGC
+	})
 }
