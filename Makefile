@@ -43,7 +43,7 @@ endif
 AGENT     := io.github.fatvol.automount.plist
 PLATFORMS := linux/amd64 linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64 freebsd/amd64
 
-.PHONY: all build demo test deps vm-deps unit race foreign integration vm medium kills poweroff torture bench bench-scale microbench fuzz lint man install uninstall packages clean
+.PHONY: all build demo test deps vm-deps unit race foreign integration vm medium kills poweroff torture bench bench-scale bench-memory microbench fuzz lint man install uninstall packages clean
 
 all: build
 
@@ -123,6 +123,13 @@ bench: deps
 bench-scale:
 	@mkdir -p bin
 	$(GO) run ./integration/bench scale -table bin/scale.md -json bin/scale.json -plots bin $(BENCHFLAGS)
+
+# The memory of the serving process: idle, at its peak in the rows of the table, and with a million files looked at. It
+# has the kernel drop its caches, which needs root.
+bench-memory: deps
+	@.ci/install-deps bench
+	@mkdir -p bin
+	$(GO) run ./integration/bench memory -table bin/memory.md $(BENCHFLAGS)
 
 # The engine's hot paths, in the form that benchstat reads.
 microbench:

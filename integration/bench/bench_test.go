@@ -88,6 +88,27 @@ func TestEveryAxis(t *testing.T) {
 	}
 }
 
+// TestMemory does the same for the files that the kernel gets to know, but for its forgetting all that it knows.
+func TestMemory(t *testing.T) {
+	b := &bench{ctx: t.Context()}
+	if err := b.prepareOwn(t.TempDir(), t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
+	defer b.cleanUp()
+	figures, err := b.nodesMemory(1000, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range figures {
+		if f.bytes <= 0 {
+			t.Errorf("%s: %d bytes", f.situation, f.bytes)
+		}
+	}
+	if table := memoryTable([]memoryFigure{{"idle", 20 * mib, 16 * mib}}); !strings.Contains(table, "| idle | 20.0 | ≤ 16, **exceeded** |") {
+		t.Errorf("the table does not say that a bound is exceeded:\n%s", table)
+	}
+}
+
 // TestFragment: the file is in as many pieces as asked for, and the volume has no fault.
 func TestFragment(t *testing.T) {
 	b := &bench{ctx: t.Context()}

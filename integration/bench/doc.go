@@ -18,4 +18,5 @@
 // The store under it is in the page cache, or in a tmpfs: the medium's own speed is not what is measured.
 //
 //	make bench-scale                            how fatvol's costs grow (scale_axes.go), with a plot of each axis
+//	make bench-memory                           what memory its server takes (memory.go)
 package main

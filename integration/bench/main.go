@@ -33,8 +33,13 @@ type bench struct {
 
 func main() {
 	mode := mainErr
-	if len(os.Args) > 1 && os.Args[1] == "scale" {
-		mode = scaleErr
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "scale":
+			mode = scaleErr
+		case "memory":
+			mode = memoryErr
+		}
 	}
 	if err := mode(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
