@@ -145,14 +145,24 @@ func (v *Volume) dirNode(dir Cluster, depth int) (*Node, error) {
 		return nil, err
 	}
 	defer v.unpin(parent)
+	return v.subdirectory(parent, dir)
+}
+
+// subdirectory returns the node of the directory in parent that starts at first, with one more reference, and
+// errNoWay where there is none. The caller has pinned parent, which may have been removed all the same: then
+// nothing is in it.
+func (v *Volume) subdirectory(parent *Node, first Cluster) (*Node, error) {
 	v.meta.Lock()
 	defer v.meta.Unlock()
+	if parent.unlinked {
+		return nil, errNoWay
+	}
 	for i := int32(0); i < parent.dir.tail; i++ {
 		s := parent.dir.slot(i)
 		if slotIsFree(s) || slotIsLong(s) || slotIsDot(s) || Attributes(s[11])&(AttrDirectory|AttrVolumeID) != AttrDirectory {
 			continue
 		}
-		if decodeDirent(s, v.geo.Width).first == dir {
+		if decodeDirent(s, v.geo.Width).first == first {
 			return v.instantiate(parent, i)
 		}
 	}
