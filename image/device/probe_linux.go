@@ -109,7 +109,7 @@ func (h *Host) HostRoom() (int64, error) {
 	if st.Flags&unix.ST_RDONLY != 0 || st.Bsize <= 0 {
 		return 0, nil
 	}
-	return int64(min(st.Bavail, math.MaxInt64/uint64(st.Bsize))) * st.Bsize, nil
+	return int64(min(st.Bavail, math.MaxInt64/uint64(st.Bsize))) * int64(st.Bsize), nil
 }
 
 var pageSize = int64(os.Getpagesize())
