@@ -225,7 +225,7 @@ func (r *row) takes(s *system) bool {
 	case slices.Contains(r.not, s.name):
 		return false
 	case s.name == "writeback":
-		return slices.ContainsFunc(r.goals, func(g goal) bool { return g.system == s.name })
+		return r.all || slices.ContainsFunc(r.goals, func(g goal) bool { return g.system == s.name })
 	}
 	return true
 }

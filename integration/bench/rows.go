@@ -23,6 +23,8 @@ type row struct {
 	goals []goal
 	// only are those who take part, where not everybody does; not are those who do not.
 	only, not []string
+	// all: so does -o writeback, which otherwise does where there is a goal for it.
+	all bool
 }
 
 // A goal is a ratio of two systems' figures, as the row's unit has them.
