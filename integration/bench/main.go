@@ -92,7 +92,7 @@ func mainErr() error {
 		return err
 	}
 	defer b.cleanUp()
-	res := &results{Commit: commit(), Machine: machine(), Flags: chosen(), Began: time.Now()}
+	res := &results{Commit: commit(), Machine: machine(), Flags: chosen(flag.CommandLine), Began: time.Now()}
 	if err := b.measure(res, rows, taking); err != nil {
 		return err
 	}
@@ -100,11 +100,11 @@ func mainErr() error {
 }
 
 // chosen are the flags that say what is measured, as they were given.
-func chosen() string {
+func chosen(set *flag.FlagSet) string {
 	var list []string
-	flag.Visit(func(f *flag.Flag) {
+	set.Visit(func(f *flag.Flag) {
 		switch f.Name {
-		case "run", "systems", "runs", "patience":
+		case "run", "systems", "runs", "patience", "files":
 			list = append(list, "-"+f.Name+" "+f.Value.String())
 		case "quick":
 			list = append(list, "-quick")

@@ -58,7 +58,7 @@ func memoryErr() error {
 	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf("Commit %s, `bench memory %s`, %s, %s.\n\n%s", commit(), strings.Join(os.Args[2:], " "),
+	text := fmt.Sprintf("Commit %s, `bench memory %s`, %s, %s.\n\n%s", commit(), chosen(set),
 		time.Now().Format("2006-01-02"), machine(), memoryTable(figures))
 	fmt.Print(text)
 	if *table != "" {

@@ -102,7 +102,7 @@ func scaleErr() error {
 		size = quickAxes
 	}
 	axes := slices.DeleteFunc(b.axes(size), func(a *axis) bool { return !pattern.MatchString(a.name) })
-	res := &scaleResults{Commit: commit(), Machine: machine(), Flags: strings.Join(os.Args[2:], " "), Began: time.Now()}
+	res := &scaleResults{Commit: commit(), Machine: machine(), Flags: chosen(set), Began: time.Now()}
 	if err := b.measureAxes(res, axes); err != nil {
 		return err
 	}
