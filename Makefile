@@ -31,6 +31,7 @@ PACKAGE_VERSION ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | s
 PACKAGEDIR ?= bin
 NFPM      ?= github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 FUZZTIME  ?= 20s
+FUZZFLAGS ?=
 TORTURETIME ?= 1h
 TESTFLAGS ?=
 BENCHFLAGS ?=
@@ -56,7 +57,7 @@ demo:
 deps:
 	@.ci/install-deps
 
-test: deps vm-deps lint unit race foreign integration vm
+test: deps vm-deps lint unit race fuzz-short foreign integration vm
 
 # Packages on their own.
 unit:
@@ -140,9 +141,13 @@ fuzz:
 	@set -e; for pkg in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 			echo "== $$pkg $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $(FUZZFLAGS) $$pkg; \
 		done; \
 	done
+
+# Every fuzz target for so many inputs, not for a time, so that a slow machine tries as many.
+fuzz-short:
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=1000x FUZZFLAGS='-fuzzminimizetime 10x'
 
 # Form, suspicious constructs, and that every platform compiles, tests included: go vet compiles them.
 lint:
