@@ -44,7 +44,7 @@ endif
 AGENT     := io.github.fatvol.automount.plist
 PLATFORMS := linux/amd64 linux/arm64 linux/386 linux/arm darwin/amd64 darwin/arm64 freebsd/amd64
 
-.PHONY: all build demo test deps vm-deps unit race foreign integration vm medium kills poweroff torture bench bench-scale bench-memory microbench fuzz lint man install uninstall packages clean
+.PHONY: all build demo test deps vm-deps unit race foreign integration vm medium kills poweroff torture bench bench-scale bench-memory bench-vm microbench fuzz lint man install uninstall packages clean
 
 all: build
 
@@ -131,6 +131,11 @@ bench-memory: deps
 	@.ci/install-deps bench
 	@mkdir -p bin
 	$(GO) run ./integration/bench memory -table bin/memory.md $(BENCHFLAGS)
+
+# fatvol and the kernel's own vfat side by side, in a virtual machine.
+bench-vm: deps vm-deps
+	@mkdir -p bin
+	$(GO) test -run '^$$' -bench Guest -benchtime 1x -timeout 60m -v ./integration/vm -table $(CURDIR)/bin/bench-vm.md
 
 # The engine's hot paths, in the form that benchstat reads.
 microbench:

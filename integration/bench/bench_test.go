@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,8 +40,9 @@ func TestEveryRow(t *testing.T) {
 				t.Errorf("%s, %s: %g %s", rr.Name, s.System, s.Median, rr.Unit)
 			}
 		}
-		if len(rr.Goals) != len(rr.row.goals) {
-			t.Errorf("%s: %d goals of %d were judged", rr.Name, len(rr.Goals), len(rr.row.goals))
+		here := slices.DeleteFunc(slices.Clone(rr.row.goals), func(g goal) bool { return g.to == vfatName })
+		if len(rr.Goals) != len(here) {
+			t.Errorf("%s: %d goals of %d were judged", rr.Name, len(rr.Goals), len(here))
 		}
 	}
 	dir := t.TempDir()

@@ -57,13 +57,14 @@ func mainErr() error {
 		memory   = flag.String("memory", "/dev/shm", "`directory` of a tmpfs, for stores")
 		disk     = flag.String("disk", os.TempDir(), "`directory` on a disk, for the rows on a disk")
 		binary   = flag.String("fatvol", "", "`program` to measure; built from this tree where none is given")
+		loop     = flag.String("loopback", "", "loopback np; built from this tree where none is given")
 		jsonFile = flag.String("json", "", "`file` for all figures")
 		table    = flag.String("table", "", "`file` for the table, as Markdown")
 		plotFile = flag.String("plot", "", "`file` for the plot, .svg or .png")
 		list     = flag.Bool("list", false, "only list the rows")
 	)
 	flag.Parse()
-	b := &bench{scale: fullScale, patience: *patience, fatvol: *binary, stores: map[storeKey]string{}}
+	b := &bench{scale: fullScale, patience: *patience, fatvol: *binary, loopback: *loop, stores: map[storeKey]string{}}
 	if *quick {
 		b.scale = quickScale
 	}
@@ -170,8 +171,10 @@ func (b *bench) prepare(memory, disk string) (err error) {
 	if err := b.prepareOwn(memory, disk); err != nil {
 		return err
 	}
-	if b.loopback, err = b.build("fatvol/integration/bench/loopback"); err != nil {
-		return err
+	if b.loopback == "" {
+		if b.loopback, err = b.build("fatvol/integration/bench/loopback"); err != nil {
+			return err
+		}
 	}
 	files := 3000
 	if b.scale.runs == tinyScale.runs && b.scale.dir == tinyScale.dir {

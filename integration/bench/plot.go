@@ -89,5 +89,6 @@ var glyphs = map[string]draw.GlyphStyle{
 	"direct":     {Color: color.Gray{120}, Radius: vg.Points(3), Shape: draw.BoxGlyph{}},
 	"fusefat":    {Color: color.RGBA{200, 120, 0, 255}, Radius: vg.Points(3), Shape: draw.TriangleGlyph{}},
 	"mtools":     {Color: color.RGBA{0, 140, 70, 255}, Radius: vg.Points(3), Shape: draw.PyramidGlyph{}},
+	vfatName:     {Color: color.RGBA{0, 0, 0, 255}, Radius: vg.Points(3), Shape: draw.PlusGlyph{}},
 	"guestmount": {Color: color.RGBA{130, 0, 130, 255}, Radius: vg.Points(3), Shape: draw.SquareGlyph{}},
 }

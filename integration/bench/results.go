@@ -131,7 +131,7 @@ func (rr *rowResult) check(g goal) (goalResult, bool) {
 	if met = got <= g.ratio; rr.More {
 		sign, met = "≥", got >= g.ratio
 	}
-	return goalResult{fmt.Sprintf("%s %s %g × %s", g.system, sign, g.ratio, g.to), got, g.ratio, met}, true
+	return goalResult{fmt.Sprintf("%s %s %.3g × %s", g.system, sign, g.ratio, g.to), got, g.ratio, met}, true
 }
 
 // figure prints a number with three digits or so.

@@ -24,7 +24,7 @@ const startTime = time.Minute
 
 // A server is a process that serves a mount.
 type server struct {
-	cmd   *exec.Cmd
+	cmd   *exec.Cmd // nil: the kernel does
 	dir   string
 	log   *bytes.Buffer
 	ended chan struct{}
@@ -145,6 +145,9 @@ func (s *server) stop() error {
 	if err != nil {
 		_ = unix.Unmount(s.dir, unix.MNT_DETACH)
 	}
+	if s.cmd == nil {
+		return err
+	}
 	select {
 	case <-s.ended:
 	case <-time.After(startTime):
@@ -179,7 +182,7 @@ type cost struct {
 
 // cost returns that of the server; nothing where there is none.
 func (s *server) cost() (c cost, err error) {
-	if s == nil {
+	if s == nil || s.cmd == nil {
 		return c, nil
 	}
 	pid := s.cmd.Process.Pid

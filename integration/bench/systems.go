@@ -5,6 +5,7 @@ package main
 import (
 	"os"
 	"os/exec"
+	"time"
 )
 
 // A system is a file system, or what stands for one, that takes part.
@@ -25,6 +26,7 @@ type system struct {
 const (
 	fatvolName = "fatvol"
 	npName     = "np"
+	vfatName   = "vfat"
 )
 
 var systems = []*system{
@@ -34,6 +36,7 @@ var systems = []*system{
 	{name: "direct", title: "plain directory"},
 	{name: "fusefat", title: "fusefat", image: true, peer: true, start: fusefat, needs: []string{"fusefat"}},
 	{name: "mtools", title: "mtools", image: true, peer: true, needs: []string{"mcopy", "mdir", "mdel"}},
+	{name: vfatName, title: "the kernel's vfat on a loop device", image: true, start: vfat, onDemand: true},
 	{name: "guestmount", title: "guestmount", image: true, peer: true, start: guestmount, needs: []string{"guestmount"}, onDemand: true},
 }
 
@@ -65,6 +68,15 @@ func loopback(b *bench, store, dir string) (*server, error) {
 
 func fusefat(b *bench, store, dir string) (*server, error) {
 	return startMounting(exec.Command("fusefat", "-f", "-o", "rw+", store, dir), dir)
+}
+
+// vfat has the kernel itself serve: there is no process.
+func vfat(_ *bench, store, dir string) (*server, error) {
+	began := time.Now()
+	if err := runQuiet(exec.Command("mount", "-t", "vfat", "-o", "loop", store, dir)); err != nil {
+		return nil, err
+	}
+	return &server{dir: dir, ready: time.Since(began)}, nil
 }
 
 func guestmount(b *bench, store, dir string) (*server, error) {
