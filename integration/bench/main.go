@@ -50,7 +50,7 @@ func main() {
 func mainErr() error {
 	var (
 		only     = flag.String("run", "", "rows to measure: a regular `expression` over their names")
-		who      = flag.String("systems", "", "who takes part, a `list` with commas (guestmount only where it is named)")
+		who      = flag.String("systems", "", "who takes part, a `list` with commas (normal, vfat and guestmount only where they are named)")
 		quick    = flag.Bool("quick", false, "smaller and fewer runs")
 		runs     = flag.Int("runs", 0, "runs of each system in each row; 0: 5, or 3 with -quick")
 		patience = flag.Duration("patience", 10*time.Second, "how long others' drivers may take for a run")

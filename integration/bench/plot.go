@@ -85,6 +85,7 @@ const goalName = "goal of fatvol"
 var glyphs = map[string]draw.GlyphStyle{
 	fatvolName:   {Color: color.RGBA{0, 90, 180, 255}, Radius: vg.Points(4), Shape: draw.CircleGlyph{}},
 	"writeback":  {Color: color.RGBA{0, 90, 180, 255}, Radius: vg.Points(4), Shape: draw.RingGlyph{}},
+	"normal":     {Color: color.RGBA{90, 150, 220, 255}, Radius: vg.Points(3), Shape: draw.CircleGlyph{}},
 	goalName:     {Color: color.RGBA{200, 30, 30, 255}, Radius: vg.Points(4), Shape: draw.CrossGlyph{}},
 	"direct":     {Color: color.Gray{120}, Radius: vg.Points(3), Shape: draw.BoxGlyph{}},
 	"fusefat":    {Color: color.RGBA{200, 120, 0, 255}, Radius: vg.Points(3), Shape: draw.TriangleGlyph{}},

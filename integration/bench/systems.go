@@ -32,6 +32,7 @@ const (
 var systems = []*system{
 	{name: fatvolName, title: "fatvol", image: true, start: fatvol()},
 	{name: "writeback", title: "fatvol -o writeback", image: true, start: fatvol("writeback")},
+	{name: "normal", title: "fatvol -o wakeup=normal", image: true, start: fatvol("wakeup=normal"), onDemand: true},
 	{name: npName, title: "loopback np", start: loopback},
 	{name: "direct", title: "plain directory"},
 	{name: "fusefat", title: "fusefat", image: true, peer: true, start: fusefat, needs: []string{"fusefat"}},

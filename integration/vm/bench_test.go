@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 var (
 	benchTable = flag.String("table", "", "`file` for the table of BenchmarkGuest")
+	benchRuns  = flag.Int("runs", 1, "runs of each row of BenchmarkGuest")
 	benchRows  = flag.String("rows", `^(create-[28]000|stat-|statfs$|mount$|untar$|ls-lR$|seq-)`, "rows of BenchmarkGuest, a regular `expression`")
 )
 
@@ -35,7 +37,7 @@ func BenchmarkGuest(b *testing.B) {
 	defer m.end()
 	v.Shell("mkdir -p /dev/shm; mount -t tmpfs -o size=90% bench /dev/shm")
 	for b.Loop() {
-		exit := v.Exit(guestapi.Command{Args: []string{"bench", "-systems", "fatvol,vfat", "-quick", "-run", *benchRows,
+		exit := v.Exit(guestapi.Command{Args: []string{"bench", "-systems", "fatvol,vfat", "-quick", "-runs", strconv.Itoa(*benchRuns), "-run", *benchRows,
 			"-fatvol", "/bin/fatvol", "-loopback", "/bin/loopback", "-disk", "/dev/shm", "-table", "/tmp/table.md"}, Timeout: benchTime})
 		if exit.Code != 0 || exit.TimedOut {
 			b.Fatalf("exit code %d\n%s%s", exit.Code, exit.Stdout, exit.Stderr)
