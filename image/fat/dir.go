@@ -18,6 +18,7 @@ type dir struct {
 
 	pins   atomic.Int32 // operations that need the contents in memory
 	loadMu sync.Mutex   // one reader of the contents at a time; taken before v.meta
+	queued bool         // in v.loadedDirs; guarded by v.meta
 
 	contents
 }
@@ -63,7 +64,7 @@ func newDir() *dir {
 // forget makes d a directory of which nothing is known, in place: that there is one, and so that its node
 // is a directory, never changes.
 func (d *dir) forget() {
-	d.kids, d.contents = make(map[int32]*Node), contents{}
+	d.kids, d.contents, d.queued = make(map[int32]*Node), contents{}, false
 	d.pins.Store(0)
 }
 
@@ -121,7 +122,7 @@ func (v *Volume) pin(n *Node) error {
 	lost := d.disown()
 	d.loaded = true
 	v.dirBytes += int64(len(data))
-	v.loadedDirs = append(v.loadedDirs, n)
+	v.queueDir(n)
 	v.evictDirs()
 	v.meta.Unlock()
 	if lost > 0 {
@@ -410,6 +411,7 @@ func (v *Volume) evictDirs() {
 		n := v.loadedDirs[0]
 		v.loadedDirs = v.loadedDirs[1:]
 		if !n.dir.loaded {
+			n.dir.queued = false
 			continue
 		}
 		if n.dir.used || n.dir.busy() {
@@ -417,8 +419,30 @@ func (v *Volume) evictDirs() {
 			v.loadedDirs = append(v.loadedDirs, n)
 			continue
 		}
+		n.dir.queued = false
 		v.evict(n)
 	}
+}
+
+// leastQueue is the length from which on the queue of the evictor is looked through for what has gone by itself.
+const leastQueue = 64
+
+// queueDir puts a directory whose contents were just read where the evictor looks. What was removed, or is not known to
+// anybody any more, leaves the queue here: the cache may never be full. The caller holds v.meta.
+func (v *Volume) queueDir(n *Node) {
+	if n.dir.queued {
+		return // it was evicted since, by others
+	}
+	n.dir.queued = true
+	v.loadedDirs = append(v.loadedDirs, n)
+	if len(v.loadedDirs) < v.dirsLimit {
+		return
+	}
+	v.loadedDirs = slices.DeleteFunc(v.loadedDirs, func(n *Node) bool {
+		n.dir.queued = n.dir.loaded
+		return !n.dir.loaded
+	})
+	v.dirsLimit = 2*len(v.loadedDirs) + leastQueue
 }
 
 // dirCost is the memory that a directory takes, with its index, as a multiple of its bytes on disk;

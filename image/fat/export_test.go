@@ -52,3 +52,10 @@ func (v *Volume) CheckLongest() (known int, err error) {
 	}
 	return known, nil
 }
+
+// QueuedDirs is how many directories the evictor remembers.
+func (v *Volume) QueuedDirs() int {
+	v.meta.RLock()
+	defer v.meta.RUnlock()
+	return len(v.loadedDirs)
+}

@@ -81,7 +81,7 @@ func (v *Volume) begin(geo *Geometry, boot []byte) {
 	v.inos = map[uint64]*Node{rootID: v.root}
 	v.dirs = make(map[Cluster]*Node)
 	v.orphans = make(map[*Node]struct{})
-	v.loadedDirs, v.dirBytes = nil, 0
+	v.loadedDirs, v.dirsLimit, v.dirBytes = nil, leastQueue, 0
 	v.mirror, v.quarantine, v.dead = nil, nil, nil
 	v.root.dir.forget()
 	v.root.chain = nil

@@ -51,7 +51,8 @@ type Volume struct {
 	dirs       map[Cluster]*Node // directories in memory by their first cluster
 	lastID     uint64
 	lastIno    uint64
-	loadedDirs []*Node
+	loadedDirs []*Node // the evictor's queue; some of them may be evicted already
+	dirsLimit  int     // how long it gets before those are taken out
 	dirBytes   int64
 	orphans    map[*Node]struct{} // unlinked and open
 
