@@ -10,7 +10,7 @@ import (
 const (
 	// denseTick is how many requests in a reliefTick are many: the time between two of them is then of the order
 	// of what it takes to wake a processor.
-	denseTick = 8
+	denseTick = 3
 	// denseTicks in a row begin a wish for processors that stay awake, and sparseTicks end it. Each change wakes all
 	// processors that sleep.
 	denseTicks, sparseTicks = 2, 5
