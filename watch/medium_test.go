@@ -407,6 +407,9 @@ func TestHostRefusesWrites(t *testing.T) {
 				t.Fatal("not read-only")
 			}
 			time.Sleep(100 * time.Millisecond)
+			if _, err := r.Room(); !errors.Is(err, syscall.EROFS) {
+				t.Fatalf("it has room: %v", err)
+			}
 		}
 		if tried < 3 || tried > 8 {
 			t.Errorf("tried %d times in a minute", tried)
@@ -423,6 +426,47 @@ func TestHostRefusesWrites(t *testing.T) {
 		}
 		if l := r.handler.all(); len(l) != 2 {
 			t.Errorf("log: %q", l)
+		}
+	})
+}
+
+// TestRoom: what the host says, as long as it is there; a host that does not answer is gone as with any other call.
+func TestRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		defer r.close()
+		if n, err := r.Room(); n != 1<<40 || err != nil {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+		r.slot.SetHook(func(c fakemedium.Call) error {
+			if c.Op == "statfs" {
+				return syscall.ENODEV
+			}
+			return nil
+		})
+		if _, err := r.Room(); !isGone(err) {
+			t.Errorf("a host without a device: %v", err)
+		}
+		if _, err := r.Room(); !isGone(err) {
+			t.Errorf("while it is gone: %v", err)
+		}
+	})
+}
+
+// TestLose: a write that failed after it was acknowledged ends the generation, once, and the medium comes back by itself.
+func TestLose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		defer r.close()
+		r.Lose(syscall.ENOSPC)
+		r.Lose(syscall.ENOSPC)
+		if err := r.write(0, 1); !isGone(err) {
+			t.Errorf("write: %v", err)
+		}
+		time.Sleep(5 * time.Second)
+		r.expect(watch.Present, 2)
+		if err := r.write(0, 1); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -69,15 +69,21 @@ func (m *Medium) DiscardAt(off, n int64) error {
 }
 
 // Room is how many bytes the host has room for, besides what it holds; 0 where it does not say. It fails while the host
-// takes no writes.
+// takes no writes, or where nobody knows whether it does: to ask is no attempt.
 func (m *Medium) Room() (int64, error) {
 	v := m.cur.Load()
-	if err := v.refuses("statfs"); err != nil {
-		return 0, err
+	switch {
+	case v.err != nil:
+		return 0, v.err
+	case v.ReadOnly:
+		return 0, readOnlyError{"statfs"}
 	}
 	began := time.Now()
 	n, err := v.conn.room(began)
-	return n, m.outcome(v, began, err)
+	if err != nil {
+		return 0, m.outcome(v, began, err)
+	}
+	return n, nil
 }
 
 // Lose ends the generation because of a write that failed when its caller was not there any more to hear of it. What is
