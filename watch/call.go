@@ -49,6 +49,17 @@ func (c *conn) sync() error {
 		return err
 	}
 	defer done()
+	if c.unsafe != nil {
+		return c.unsafe // nobody has heard of it yet, and a host may say so once only
+	}
+	if err = c.syncNow(); err != nil && !isReadOnly(err) {
+		c.unsafe = err
+	}
+	return err
+}
+
+// syncNow is sync for who has the turn.
+func (c *conn) syncNow() error {
 	if err := c.writeBack(); err != nil {
 		return err
 	}

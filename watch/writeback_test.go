@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,5 +121,38 @@ func TestSlowMedium(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A onceHost reports the loss of what was written to the first Sync only, as Linux does.
+type onceHost struct {
+	*slowHost
+	lost atomic.Bool
+}
+
+func (h *onceHost) Sync() error {
+	if h.lost.Swap(true) {
+		return nil
+	}
+	return syscall.EIO
+}
+
+// TestSyncAfterLoss: of several Syncs at once none succeeds after one has failed, whoever comes first.
+func TestSyncAfterLoss(t *testing.T) {
+	for range 200 {
+		m := watch.New(&onceHost{slowHost: &slowHost{cached: make(map[int64]int64)}}, watch.Config{
+			Never: true, Log: slog.New(slog.DiscardHandler),
+			Verify: func(context.Context, *watch.Candidate) error { return nil },
+		})
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				if err := m.Sync(); err == nil {
+					t.Error("it succeeds")
+				}
+			})
+		}
+		wg.Wait()
+		m.Close()
 	}
 }
