@@ -30,14 +30,7 @@ var layouts = []fattest.Layout{
 // newMem is an empty volume in memory.
 func newMem(t testing.TB, l fattest.Layout) *device.Mem {
 	t.Helper()
-	size, err := fattest.VolumeSize(l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mem := device.NewMem(size)
-	if err := fattest.Format(mem, l); err != nil {
-		t.Fatal(err)
-	}
+	mem := fattest.Formatted(t, l)
 	return mem
 }
 

@@ -35,14 +35,7 @@ func sessionBases(t testing.TB) (bases []sessionBase) {
 		{fattest.Layout{Width: 12, Clusters: 300}, 0}, {fattest.Layout{Width: 16, Clusters: 4100, RootEntries: 64}, 2048 * 512},
 		{fattest.Layout{Width: 32, Clusters: 65600}, 0},
 	} {
-		size, err := fattest.VolumeSize(b.l)
-		if err != nil {
-			t.Fatal(err)
-		}
-		volume := device.NewMem(size)
-		if err := fattest.Format(volume, b.l); err != nil {
-			t.Fatal(err)
-		}
+		volume := fattest.Formatted(t, b.l)
 		fs, err := NewFS(volume, fat.Options{CommitDelay: -time.Second})
 		if err != nil {
 			t.Fatal(err)
@@ -60,10 +53,10 @@ func sessionBases(t testing.TB) (bases []sessionBase) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		disk := device.NewMem(b.at + size)
+		disk := device.NewMem(b.at + volume.Size())
 		if b.at > 0 {
-			disk = device.NewMem(b.at + size + 64*512)
-			putTable(t, disk, 0, entry{0, 6, uint32(b.at / 512), uint32(size / 512)})
+			disk = device.NewMem(b.at + volume.Size() + 64*512)
+			putTable(t, disk, 0, entry{0, 6, uint32(b.at / 512), uint32(volume.Size() / 512)})
 		}
 		bases = append(bases, sessionBase{disk, volume, b.at, mutator})
 	}

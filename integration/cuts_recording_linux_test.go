@@ -55,14 +55,7 @@ func recordWorkload(t *testing.T, l fattest.Layout, work func(*fattest.Scene), s
 // before is the volume that the log begins with.
 func (r *recording) before(t *testing.T) *device.Mem {
 	t.Helper()
-	size, err := fattest.VolumeSize(r.Layout)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := device.NewMem(size)
-	if err := fattest.Format(m, r.Layout); err != nil {
-		t.Fatal(err)
-	}
+	m := fattest.Formatted(t, r.Layout)
 	return m
 }
 

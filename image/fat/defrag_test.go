@@ -58,14 +58,7 @@ func sameTree(got, want map[string]digest) error {
 // scattered is a volume with files and directories in pieces, some of them nested, that was closed.
 func scattered(t testing.TB, l fattest.Layout, files int) *device.Mem {
 	t.Helper()
-	size, err := fattest.VolumeSize(l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mem := device.NewMem(size)
-	if err := fattest.Format(mem, l); err != nil {
-		t.Fatal(err)
-	}
+	mem := fattest.Formatted(t, l)
 	v, err := fat.Open(mem, fat.Options{CommitDelay: -1})
 	if err != nil {
 		t.Fatal(err)

@@ -16,14 +16,7 @@ import (
 // open formats a volume and opens it; the volume is closed and checked at the end of the test.
 func open(t testing.TB, l fattest.Layout, opt fat.Options) (*fat.Volume, *device.Mem) {
 	t.Helper()
-	size, err := fattest.VolumeSize(l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mem := device.NewMem(size)
-	if err := fattest.Format(mem, l); err != nil {
-		t.Fatal(err)
-	}
+	mem := fattest.Formatted(t, l)
 	v, err := fat.Open(mem, opt)
 	if err != nil {
 		t.Fatal(err)

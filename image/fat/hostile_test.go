@@ -25,14 +25,7 @@ func hostileBases(t testing.TB) (bases []hostileBase) {
 	for _, l := range []fattest.Layout{
 		{Width: 12, Clusters: 300}, {Width: 16, Clusters: 4100, RootEntries: 64}, {Width: 32, Clusters: 65600},
 	} {
-		size, err := fattest.VolumeSize(l)
-		if err != nil {
-			t.Fatal(err)
-		}
-		mem := device.NewMem(size)
-		if err := fattest.Format(mem, l); err != nil {
-			t.Fatal(err)
-		}
+		mem := fattest.Formatted(t, l)
 		v, err := fat.Open(mem, fat.Options{CommitDelay: -time.Second})
 		if err != nil {
 			t.Fatal(err)

@@ -17,14 +17,7 @@ func (busyDevice) Unsynced() int64 { return 1 }
 // Files that come and go do not stay in memory, also where something is always unsynced.
 func TestRemovedFilesCool(t *testing.T) {
 	l := fattest.Layout{Width: 16, Clusters: 5000}
-	size, err := fattest.VolumeSize(l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mem := device.NewMem(size)
-	if err := fattest.Format(mem, l); err != nil {
-		t.Fatal(err)
-	}
+	mem := fattest.Formatted(t, l)
 	v, err := Open(busyDevice{mem}, Options{CommitDelay: -time.Second})
 	if err != nil {
 		t.Fatal(err)

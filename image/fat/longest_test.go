@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"fatvol/image/device"
 	"fatvol/image/fat"
 	"fatvol/image/fat/fattest"
 )
@@ -15,19 +14,12 @@ import (
 func TestLongest(t *testing.T) {
 	for _, l := range []fattest.Layout{{Width: 12, Clusters: 4000}, {Width: 16, Clusters: 40000}, {Width: 32, Clusters: 70000}} {
 		t.Run(fmt.Sprintf("FAT%d", l.Width), func(t *testing.T) {
-			size, err := fattest.VolumeSize(l)
-			if err != nil {
-				t.Fatal(err)
-			}
-			mem := device.NewMem(size)
-			if err := fattest.Format(mem, l); err != nil {
-				t.Fatal(err)
-			}
+			mem := fattest.Formatted(t, l)
 			v, err := fat.Open(mem, fat.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			cluster, share := int(size/int64(l.Clusters)), int(2*l.Clusters/300) // of a file, so that they get short
+			cluster, share := int(mem.Size()/int64(l.Clusters)), int(2*l.Clusters/300) // of a file, so that they get short
 			rng := rand.New(rand.NewPCG(uint64(l.Width), 1))
 			files := map[string]*fat.Node{}
 			dir, err := v.Mkdir(v.Root(), "DIR", 0)

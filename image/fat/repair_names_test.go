@@ -5,21 +5,13 @@ import (
 	"testing"
 	"time"
 
-	"fatvol/image/device"
 	"fatvol/image/fat/fattest"
 )
 
 // A directory may be removed while the repair is about to look into it.
 func TestSubdirectoryOfRemoved(t *testing.T) {
 	l := fattest.Layout{Width: 12, Clusters: 300}
-	size, err := fattest.VolumeSize(l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mem := device.NewMem(size)
-	if err := fattest.Format(mem, l); err != nil {
-		t.Fatal(err)
-	}
+	mem := fattest.Formatted(t, l)
 	v, err := Open(mem, Options{CommitDelay: -time.Second})
 	if err != nil {
 		t.Fatal(err)

@@ -68,14 +68,7 @@ func TestRepairCuts(t *testing.T) {
 // recordScene runs a workload, and returns what was written and the volume as it was before.
 func recordScene(t testing.TB, l fattest.Layout, work func(*scene)) (*scene, *device.Mem) {
 	t.Helper()
-	size, err := fattest.VolumeSize(l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mem := device.NewMem(size)
-	if err := fattest.Format(mem, l); err != nil {
-		t.Fatal(err)
-	}
+	mem := fattest.Formatted(t, l)
 	base := mem.Clone()
 	c := &scene{t: t, rec: faultdev.NewRecorder(mem)}
 	c.record(c.rec, work)

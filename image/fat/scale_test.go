@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"fatvol/image/device"
 	"fatvol/image/device/faultdev"
 	"fatvol/image/fat"
 	"fatvol/image/fat/fattest"
@@ -38,14 +37,7 @@ func filledDir(b *testing.B, v *fat.Volume, n int) *fat.Node {
 func benchVolume(b *testing.B, clusters uint32, cluster int) *fat.Volume {
 	b.Helper()
 	l := fattest.Layout{Width: 32, Clusters: clusters, ClusterSize: cluster}
-	size, err := fattest.VolumeSize(l)
-	if err != nil {
-		b.Fatal(err)
-	}
-	mem := device.NewMem(size)
-	if err := fattest.Format(mem, l); err != nil {
-		b.Fatal(err)
-	}
+	mem := fattest.Formatted(b, l)
 	v, err := fat.Open(mem, fat.Options{})
 	if err != nil {
 		b.Fatal(err)
@@ -155,14 +147,7 @@ func TestOpenReadsLittle(t *testing.T) {
 		{Width: 12, Clusters: 100}, {Width: 16, Clusters: 60000, ClusterSize: 4096},
 		{Width: 32, Clusters: 130000}, {Width: 32, Clusters: 67_000_000, ClusterSize: 32768},
 	} {
-		size, err := fattest.VolumeSize(l)
-		if err != nil {
-			t.Fatal(err)
-		}
-		mem := device.NewMem(size)
-		if err := fattest.Format(mem, l); err != nil {
-			t.Fatal(err)
-		}
+		mem := fattest.Formatted(t, l)
 		dev := faultdev.New(mem)
 		v, err := fat.Open(dev, fat.Options{CommitDelay: -time.Second})
 		if err != nil {

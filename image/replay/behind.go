@@ -21,16 +21,21 @@ type Trusting interface {
 // writes. Others may fill it, but hardly that fast.
 const leastRoom = 256 << 20
 
-// roomAge is for how long an answer about the room counts: on a network share it takes a round trip.
-const roomAge = 100 * time.Millisecond
+// An answer about the room is asked for anew after roomAge, and counts for roomLasts. It may take a round trip, or not
+// come at all: no writer waits for it.
+const (
+	roomAge   = 100 * time.Millisecond
+	roomLasts = time.Second
+)
 
 // behind is what was acknowledged and the lower device does not have yet: at most one write.
 type behind struct {
 	under atomic.Pointer[underway]
 
-	mu    sync.Mutex // held by who is about to leave a write
-	room  int64      // the answer, less what was written since
-	asked time.Time
+	mu     sync.Mutex // guards what follows
+	asking bool
+	room   int64     // the last answer, less what was written since
+	asked  time.Time // for that
 }
 
 type underway struct {
@@ -46,20 +51,8 @@ func (u *underway) covers(off, n int64) bool {
 
 func roundUp(off int64) int64 { return (off + block - 1) / block * block }
 
-// settle waits until the lower device has what a call of a range depends on, or may change. It returns why it
-// does not get it.
-func (b *behind) settle(off, n int64) error {
-	u := b.under.Load()
-	if u == nil || !u.covers(off-off%block, roundUp(off+n)-(off-off%block)) {
-		return nil
-	}
-	u.done.Wait()
-	return u.err
-}
-
-// settleAll is settle for everything that was written before.
-func (b *behind) settleAll() error {
-	u := b.under.Load()
+// wait waits until it is done, and returns why the lower device did not take it. There may be none.
+func (u *underway) wait() error {
 	if u == nil {
 		return nil
 	}
@@ -67,15 +60,20 @@ func (b *behind) settleAll() error {
 	return u.err
 }
 
+// settle waits until the lower device has what a call of a range depends on, or may change. It returns why it
+// does not get it.
+func (b *behind) settle(off, n int64) error {
+	if u := b.under.Load(); u != nil && u.covers(off-off%block, roundUp(off+n)-(off-off%block)) {
+		return u.wait()
+	}
+	return nil
+}
+
 // leave leaves a write from lent memory to the lower device, if it may be and nothing else is. The caller has entered;
 // if it returns true, that ends with the write.
 func (l *Log) leave(e entry) bool {
 	t, ok := l.lower.(Trusting)
-	if !ok || l.behind.under.Load() != nil || !l.behind.mu.TryLock() {
-		return false
-	}
-	defer l.behind.mu.Unlock()
-	if !l.behind.hasRoom(t) {
+	if !ok || l.behind.under.Load() != nil || !l.behind.hasRoom(t, e.n) {
 		return false
 	}
 	u := &underway{entry: e}
@@ -83,7 +81,6 @@ func (l *Log) leave(e entry) bool {
 	if !l.addUnderway(u) {
 		return false
 	}
-	l.behind.room -= e.n
 	go func() {
 		defer l.flight.RUnlock()
 		if _, u.err = l.lower.WriteAt(u.data, u.off); u.err != nil {
@@ -98,14 +95,30 @@ func (l *Log) leave(e entry) bool {
 	return true
 }
 
-// hasRoom reports whether the host has as much room as a write may be left to it for. The caller holds b.mu.
-func (b *behind) hasRoom(t Trusting) bool {
-	if time.Since(b.asked) > roomAge {
-		var err error
-		if b.room, err = t.Room(); err != nil {
-			b.room = 0
-		}
-		b.asked = time.Now()
+// hasRoom reports whether the host is known to have as much room as a write of n bytes may be left to it for. It asks,
+// beside those who write, where the answer is getting old.
+func (b *behind) hasRoom(t Trusting, n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	age := time.Since(b.asked)
+	if age > roomAge && !b.asking {
+		b.asking = true
+		go b.ask(t)
 	}
-	return b.room >= leastRoom
+	if age > roomLasts || b.room < leastRoom {
+		return false
+	}
+	b.room -= n
+	return true
+}
+
+func (b *behind) ask(t Trusting) {
+	began := time.Now()
+	room, err := t.Room()
+	if err != nil {
+		room = 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asking, b.room, b.asked = false, room, began
 }

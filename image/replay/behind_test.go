@@ -3,7 +3,10 @@ package replay
 import (
 	"bytes"
 	"errors"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // A trustingStick is one that large writes are left to. Each waits for what comes through door.
@@ -12,17 +15,22 @@ type trustingStick struct {
 	door    chan error
 	waiting chan int64 // offsets of writes that wait
 	room    int64
-	asked   int
+	asked   atomic.Int64
 	lost    error
 }
 
-func newTrusting() (*Log, *trustingStick) {
-	s := &trustingStick{stick: newStick(), door: make(chan error), waiting: make(chan int64, 8), room: 2 * leastRoom}
-	return newLog(s, 8<<20), s
+func newTrusting() (*Log, *trustingStick) { return newTrustingWith(2 * leastRoom) }
+
+// newTrustingWith is newTrusting where the host has so much room, which is known; or, below 0, says nothing about it.
+func newTrustingWith(room int64) (*Log, *trustingStick) {
+	s := &trustingStick{stick: newStick(), door: make(chan error), waiting: make(chan int64, 8), room: room}
+	l := newLog(s, 8<<20)
+	l.behind.ask(s)
+	return l, s
 }
 
 func (s *trustingStick) Room() (int64, error) {
-	s.asked++
+	s.asked.Add(1)
 	if s.room < 0 {
 		return 1 << 40, errors.New("nobody knows")
 	}
@@ -165,23 +173,28 @@ func TestBehindOne(t *testing.T) {
 	s.door <- nil
 	must(t, <-second)
 	must(t, l.Sync())
-	if s.asked != 1 {
-		t.Errorf("the room was asked for %d times", s.asked)
-	}
 }
 
 // What is not large, not lent, or would not have room, is written before it is acknowledged.
 func TestNotBehind(t *testing.T) {
-	for name, write := range map[string]func(l *Log, s *trustingStick) error{
-		"not lent": func(l *Log, s *trustingStick) error {
+	lent := func(l *Log) error { return lentWrite(l, 0, large, 'a') }
+	for name, c := range map[string]struct {
+		room  int64
+		write func(l *Log) error
+	}{
+		"not lent": {2 * leastRoom, func(l *Log) error {
 			_, err := l.WriteAt(make([]byte, large), 0)
 			return err
-		},
-		"little room":  func(l *Log, s *trustingStick) error { s.room = leastRoom - 1; return lentWrite(l, 0, large, 'a') },
-		"unknown room": func(l *Log, s *trustingStick) error { s.room = -1; return lentWrite(l, 0, large, 'a') },
+		}},
+		"little room":  {leastRoom - 1, lent},
+		"unknown room": {-1, lent},
+		"an old answer": {2 * leastRoom, func(l *Log) error {
+			l.behind.asked = time.Now().Add(-2 * roomLasts)
+			return lent(l)
+		}},
 	} {
-		l, s := newTrusting()
-		done := later(func() error { return write(l, s) })
+		l, s := newTrustingWith(c.room)
+		done := later(func() error { return c.write(l) })
 		<-s.waiting
 		select {
 		case <-done:
@@ -198,6 +211,42 @@ func TestNotBehind(t *testing.T) {
 		t.Errorf("small: %v", err)
 	}
 }
+
+// The room is asked for again while writes go on, and nobody waits for the answer.
+func TestRoomAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slowTeller{stick: newStick()}
+		l := newLog(s, 64<<20)
+		began := time.Now()
+		for range 100 {
+			must(t, lentWrite(l, 0, large, 'a'))
+			must(t, l.Sync())
+			time.Sleep(roomAge / 2)
+		}
+		if took := time.Since(began); took > 100*roomAge/2 {
+			t.Errorf("the writes took %v", took)
+		}
+		// One answer at a time, each of which takes as long as three writes.
+		if n := s.asked.Load(); n < 20 || n > 40 {
+			t.Errorf("asked %d times", n)
+		}
+		time.Sleep(time.Minute) // for the last one
+	})
+}
+
+// A slowTeller takes its time to say how much room there is.
+type slowTeller struct {
+	*stick
+	asked atomic.Int64
+}
+
+func (s *slowTeller) Room() (int64, error) {
+	s.asked.Add(1)
+	time.Sleep(roomAge)
+	return 2 * leastRoom, nil
+}
+
+func (s *slowTeller) Lose(err error) { panic(err) }
 
 // A write that fails after it was acknowledged ends the use of the medium, whatever the reason. When that is back, it
 // is written; until then, who depends on it gets the error.

@@ -40,9 +40,12 @@ func (l *Log) noticed(at int64) error {
 	return l.Foreign()
 }
 
-// guard looks, before a change, whether the kept blocks that it is about to replace are what they were left
+// guard waits, before a change, for a write of the same blocks that is still under way, and looks whether the kept blocks that it is about to replace are what they were left
 // as: what something else has made of them is not overwritten. The caller holds l.flight shared.
 func (l *Log) guard(off, n int64) error {
+	if err := l.behind.settle(off, n); err != nil {
+		return err
+	}
 	if err := l.Foreign(); err != nil {
 		return err
 	}

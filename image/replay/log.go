@@ -166,9 +166,6 @@ func (l *Log) WriteAt(p []byte, off int64) (n int, err error) {
 		}
 	}
 	if !detached {
-		if err := l.behind.settle(off, int64(len(p))); err != nil {
-			return 0, err
-		}
 		if err := l.guard(off, int64(len(p))); err != nil {
 			return 0, err
 		}
@@ -223,7 +220,7 @@ func (l *Log) ZeroAt(off, n int64) error {
 	}
 	defer l.flight.RUnlock()
 	if !l.detached.Load() {
-		if err := errors.Join(l.behind.settle(off, n), l.guard(off, n)); err != nil {
+		if err := l.guard(off, n); err != nil {
 			return err
 		}
 		if err := device.ZeroAt(l.lower, off, n); err != nil {
@@ -255,7 +252,9 @@ func (l *Log) DiscardAt(off, n int64) error {
 // add takes in a change that the lower device made.
 func (l *Log) add(e entry) {
 	l.mu.Lock()
-	l.addLocked(&e)
+	first, much := l.addLocked(&e)
+	l.mu.Unlock()
+	l.wakeSyncer(first, much)
 }
 
 // addUnderway takes in a change that the lower device is about to make, unless there is another one.
@@ -265,20 +264,24 @@ func (l *Log) addUnderway(u *underway) bool {
 		l.mu.Unlock()
 		return false
 	}
-	l.addLocked(&u.entry)
+	first, much := l.addLocked(&u.entry)
+	l.mu.Unlock()
+	l.wakeSyncer(first, much)
 	return true
 }
 
-// addLocked takes in a change, and unlocks l.mu.
-func (l *Log) addLocked(e *entry) {
+// addLocked takes in a change. It reports whether it is the only one, and whether there is much now.
+func (l *Log) addLocked(e *entry) (first, much bool) {
 	l.seq++
 	e.seq = l.seq
-	first := len(l.entries) == 0
+	first = len(l.entries) == 0
 	l.entries = append(l.entries, *e)
 	l.bytes += int64(len(e.data)) + entryCost
 	l.noteLocked(*e, false)
-	much := l.muchLocked()
-	l.mu.Unlock()
+	return first, l.muchLocked()
+}
+
+func (l *Log) wakeSyncer(first, much bool) {
 	if first {
 		wake(l.kick)
 	}
@@ -365,7 +368,7 @@ func (l *Log) syncLocked() error {
 		l.add(entry{})
 		return nil
 	}
-	if err := l.behind.settleAll(); err != nil {
+	if err := l.behind.under.Load().wait(); err != nil {
 		return err
 	}
 	mark := l.mark()
