@@ -3,6 +3,7 @@ package fs
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -228,6 +229,28 @@ func TestNoXattrPerWrite(t *testing.T) {
 	}
 	if n := strings.Count(log, ": GETXATTR "); n > 1 {
 		t.Errorf("%d GETXATTR requests, want at most 1", n)
+	}
+}
+
+// ls -l, with colours and without, asks the first file whether there are access control lists and capabilities, and not
+// each of them.
+func TestListingAsksOnce(t *testing.T) {
+	m := mount(t, setup{noisy: true, fs: Options{Debug: true}})
+	for i := range 100 {
+		write(t, m.path(fmt.Sprint(i)), "")
+	}
+	for _, colour := range []string{"never", "always"} {
+		before := strings.Count(m.log.String(), ": GETXATTR ")
+		cmd := exec.Command("ls", "-l", "--color="+colour, m.dir)
+		cmd.Env = append(os.Environ(), "LS_COLORS=ca=30;41")
+		out, err := cmd.CombinedOutput()
+		must(t, err)
+		if n := strings.Count(string(out), "\n"); n != 101 {
+			t.Errorf("%d lines, want 100 and the total", n)
+		}
+		if n := strings.Count(m.log.String(), ": GETXATTR ") - before; n > 4 {
+			t.Errorf("%d GETXATTR requests with colour %s, want one for each kind at most", n, colour)
+		}
 	}
 }
 

@@ -167,6 +167,8 @@ func TestXattrErrors(t *testing.T) {
 	wantErrno(t, "get of an unknown one", get("f", "user.mine"), unix.ENODATA)
 	wantErrno(t, "get of one that only the root has", get("f", "user.fatvol.label"), unix.ENODATA)
 	wantErrno(t, "get of one that only files have", get(".", "user.fatvol.attributes"), unix.ENODATA)
+	wantErrno(t, "get of an access control list", get("f", "system.posix_acl_access"), unix.ENOTSUP)
+	wantErrno(t, "get of a directory's default one", get(".", "system.posix_acl_default"), unix.ENOTSUP)
 	wantErrno(t, "set of a free one", set("f", "user.mine", "x", 0), unix.ENOTSUP)
 	wantErrno(t, "set of an unknown one", set("f", "user.fatvol.mine", "x", 0), unix.ENOTSUP)
 	wantErrno(t, "set of a fixed one", set("f", "user.fatvol.shortname", "F", 0), unix.EPERM)
@@ -176,7 +178,7 @@ func TestXattrErrors(t *testing.T) {
 	wantErrno(t, "removal", unix.Removexattr(m.path("f"), "user.fatvol.attributes"), unix.EPERM)
 	wantErrno(t, "removal of an unknown one", unix.Removexattr(m.path("f"), "user.mine"), unix.ENODATA)
 	if os.Geteuid() == 0 {
-		wantErrno(t, "get of a security one", get("f", "security.capability"), unix.ENODATA)
+		wantErrno(t, "get of a security one", get("f", "security.capability"), unix.ENOTSUP)
 		wantErrno(t, "set of a security one", set("f", "security.x", "x", 0), unix.ENOTSUP)
 		wantErrno(t, "get of a trusted one", get("f", "trusted.x"), unix.ENOTSUP)
 	}

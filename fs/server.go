@@ -106,14 +106,12 @@ func (fs *fileSystem) fuseOptions() *fuse.MountOptions {
 		// The kernel would drop its cache whenever times or size change, which they do by
 		// its own doing only.
 		ExplicitDataCacheControl: true,
-		// No file has capabilities or ACLs.
-		IgnoreSecurityLabels: true,
-		DisableSplice:        true,
-		ExtraCapabilities:    fs.capabilities(),
-		DisabledCapabilities: fuse.CAP_PASSTHROUGH,
-		Debug:                o.Debug,
-		Logger:               slog.NewLogLogger(o.Log.Handler(), level),
-		PanicHandler:         fs.panicked,
+		DisableSplice:            true,
+		ExtraCapabilities:        fs.capabilities(),
+		DisabledCapabilities:     fuse.CAP_PASSTHROUGH,
+		Debug:                    o.Debug,
+		Logger:                   slog.NewLogLogger(o.Log.Handler(), level),
+		PanicHandler:             fs.panicked,
 	}
 	return m
 }

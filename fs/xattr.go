@@ -80,7 +80,8 @@ func (fs *fileSystem) rootXattr(name string) (string, fuse.Status) {
 func ownXattr(attr string) (name string, ok bool) { return strings.CutPrefix(attr, xattrPrefix) }
 
 // noXattr answers for names that are not ours: in the user namespace there are attributes, but not
-// this one; the others there are none of.
+// this one; the others there are none of. Said of an access control list or a capability, this makes
+// programs ask for the first file only: ls -l asks for each, if one merely has none.
 func noXattr(attr string) fuse.Status {
 	if strings.HasPrefix(attr, "user.") {
 		return fuse.ENOATTR
