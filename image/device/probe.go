@@ -38,6 +38,9 @@ type prober struct {
 	closed   atomic.Bool
 	noNoWait atomic.Bool // the host, or the system, cannot say what is cached
 	inMemory atomic.Bool // the host has no device that could make a read of what is cached wait
+
+	noCachestat atomic.Bool // the system is too old for it
+	residency   residency   // instead
 }
 
 // init takes down what the file is like.
@@ -105,9 +108,10 @@ func readThrough(f *os.File, p []byte) (n int, err error) {
 	return max(n, 0), err
 }
 
-// release closes the second descriptor. It waits for nobody.
+// release closes the second descriptor, and what was mapped. It waits for nobody who waits for the medium.
 func (p *prober) release() {
 	p.closed.Store(true)
+	p.residency.close()
 	if f := p.direct.Swap(nil); f != nil {
 		f.Close()
 	}

@@ -129,13 +129,8 @@ func (h *Host) ReadNoWait(p []byte, off int64) (done bool, err error) {
 		return false, err
 	}
 	err = h.control(func(fd int) error {
-		r := unix.CachestatRange{Off: uint64(off), Len: uint64(len(p))}
-		var s unix.Cachestat_t
-		if err := unix.Cachestat(uint(fd), &r, &s, 0); err != nil {
+		if all, err := h.cached(fd, off, int64(len(p))); err != nil || !all {
 			return err
-		}
-		if pages := (off+int64(len(p))-1)/pageSize - off/pageSize + 1; s.Cache < uint64(pages) {
-			return nil
 		}
 		n, err := 0, error(nil)
 		if h.probe.inMemory.Load() {

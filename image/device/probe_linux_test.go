@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -107,7 +109,13 @@ func TestHostReadOnlyNow(t *testing.T) {
 	}
 }
 
+// TestReadNoWait reads what is cached, and only that, whoever says what is.
 func TestReadNoWait(t *testing.T) {
+	t.Run("cachestat", func(t *testing.T) { testReadNoWait(t, func(*device.Host) {}) })
+	t.Run("mincore", func(t *testing.T) { testReadNoWait(t, device.ForgetCachestat) })
+}
+
+func testReadNoWait(t *testing.T, prepare func(*device.Host)) {
 	path := newFile(t, 0)
 	data := make([]byte, 1<<20)
 	rand.Read(data)
@@ -115,6 +123,7 @@ func TestReadNoWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := openHost(t, path, true)
+	prepare(h)
 	if err := h.Sync(); err != nil {
 		t.Fatal(err)
 	}
@@ -217,5 +226,59 @@ func TestWriteBack(t *testing.T) {
 	}
 	if err := h.WriteBack(size, 1); !errors.Is(err, device.ErrBounds) {
 		t.Errorf("beyond the end: %v", err)
+	}
+}
+
+// TestMincoreOfAnother: who neither owns a file nor may write to it is told by mincore that all of it is cached.
+// That is found out, and nothing is read without waiting.
+func TestMincoreOfAnother(t *testing.T) {
+	needRoot(t)
+	path := newFile(t, 1<<20)
+	if err := os.Chmod(path, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	h := openHost(t, path, false)
+	device.ForgetCachestat(h)
+	p := make([]byte, 4096)
+	if _, err := h.ReadAt(p, 0); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan bool)
+	go func() {
+		runtime.LockOSThread() // it ends with the goroutine
+		_ = unix.Setfsuid(65534)
+		ok, _ := h.ReadNoWait(p, 0)
+		done <- ok
+	}()
+	if <-done {
+		t.Error("it was read without waiting")
+	}
+}
+
+// TestReadNoWaitWhileClosing: a host may be closed at any time.
+func TestReadNoWaitWhileClosing(t *testing.T) {
+	path := newFile(t, 1<<20)
+	for range 50 {
+		h, err := device.OpenHost(path, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		device.ForgetCachestat(h)
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				p := make([]byte, 8192)
+				for i := range int64(20) {
+					if _, err := h.ReadNoWait(p, i*8192); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		h.Close()
+		wg.Wait()
+		if done, _ := h.ReadNoWait(make([]byte, 1), 0); done {
+			t.Fatal("a closed host was read")
+		}
 	}
 }
