@@ -31,7 +31,8 @@ PACKAGE_VERSION ?= $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | s
 PACKAGEDIR ?= bin
 NFPM      ?= github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 FUZZTIME  ?= 20s
-FUZZFLAGS ?=
+# By itself go test spends up to a minute on making each input smaller that reaches something new: then most of the time.
+FUZZFLAGS ?= -fuzzminimizetime 1s
 TORTURETIME ?= 1h
 TESTFLAGS ?=
 BENCHFLAGS ?=
