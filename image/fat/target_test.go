@@ -231,6 +231,7 @@ func (t *engineTarget) open(op fattest.Op) error {
 	}
 	defer release(dir)
 	var n *fat.Node
+	made := false
 	if name == "" {
 		n = dir
 	} else {
@@ -242,6 +243,7 @@ func (t *engineTarget) open(op fattest.Op) error {
 		return fat.ErrExist
 	case errors.Is(err, fat.ErrNotExist) && op.Flags&fattest.Create != 0:
 		n, err = t.v.Create(dir, name, 0)
+		made = true
 	}
 	if err != nil {
 		return err
@@ -250,13 +252,17 @@ func (t *engineTarget) open(op fattest.Op) error {
 		release(n)
 		return fat.ErrIsDir
 	}
-	h, err := n.Open()
+	open := n.Open
+	if made {
+		open = n.OpenAfter // what was made stays made, so that the call succeeds also if the device goes now
+	}
+	h, err := open()
 	if err != nil {
 		n.Release(1)
 		return err
 	}
 	f := &openFile{h: h, append: op.Flags&fattest.Append != 0}
-	if op.Flags&fattest.Trunc != 0 {
+	if op.Flags&fattest.Trunc != 0 && !made {
 		if err := n.Truncate(0); err != nil {
 			f.h.Close()
 			n.Release(1)
