@@ -21,8 +21,8 @@ type Faulty interface {
 
 // ReplayFaulty runs operations on a target, after others before whose device has not begun to fail,
 // and compares with the model as Replay does. An operation may fail with EIO when the device failed, and then nothing has
-// happened, but that bytes it was to overwrite may be old or new. Once the device works again,
-// everything goes on: the volume is synced, closed and checked.
+// happened, but that bytes it was to overwrite may be old or new; so may those be that a write which was cut short was to
+// overwrite further on. Once the device works again, everything goes on: the volume is synced, closed and checked.
 //
 // noticed reports whether any operation failed. An error that nobody was told of is a failure of
 // its own, when the caller says so.
@@ -88,6 +88,9 @@ func (r *runner) faultyStep(t Faulty, op Op) (eio bool, err error) {
 		err = w.compare(op, got, func() (uint32, error) { return 0, nil })
 		if err == nil && got.Err == 0 && w.apply != nil {
 			w.apply(got, lo, hi)
+			if got.N < w.res.N && t.Injected() > 0 {
+				r.m.failed(op.after(got.N), lo, hi)
+			}
 		}
 	} else if t.Injected() == 0 {
 		err = fmt.Errorf("got EIO before anything failed\n%s", got.Note)

@@ -126,6 +126,16 @@ func (o Op) Data() []byte {
 	return b[:o.Len]
 }
 
+// after is what is left of a transfer after n bytes.
+func (o Op) after(n int64) Op {
+	if o.Kind == OpCopy {
+		o.Off2 += n
+	}
+	o.Off += n
+	o.Len -= n
+	return o
+}
+
 // Result is what an operation gave.
 type Result struct {
 	Err     syscall.Errno // 0 for success
