@@ -17,6 +17,7 @@ type fixer struct {
 	// from the start for each of 65 536 slots takes a minute. A change of the FAT ends it.
 	dir      *chain
 	dirFirst Cluster
+	last     *fixedDir // the one that was looked at last; a change of the FAT ends it, too
 }
 
 type fatSet struct {
@@ -25,7 +26,7 @@ type fatSet struct {
 }
 
 func (x *fixer) begin() {
-	x.slots, x.late, x.dir = map[int64][slotSize]byte{}, nil, nil
+	x.slots, x.late, x.dir, x.last = map[int64][slotSize]byte{}, nil, nil, nil
 	if x.names == nil {
 		x.names = map[Cluster]int{}
 	}
@@ -79,7 +80,7 @@ func (x *fixer) commit() error {
 }
 
 func (x *fixer) setEntry(c Cluster, value uint32) error {
-	x.dir = nil
+	x.dir, x.last = nil, nil
 	t := x.v.tab
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -280,12 +281,12 @@ func (x *fixer) removeName(l *location) error {
 // removeOlder removes the older of two names. Where an exchange was cut, the third name that it had made
 // up takes its place.
 func (x *fixer) removeOlder(l *location, all map[Cluster][]location) error {
-	data, err := x.v.rawDir(l.dir)
+	dir, err := x.fixed(l.dir)
 	if err != nil {
 		return err
 	}
 	var spare *location
-	eachEntry(data, l.dir == 0, func(e *rawEntry) {
+	eachEntry(dir.data, dir.root, func(e *rawEntry) {
 		if e.raw == nil || e.dot || e.label || spare != nil || l.spare() {
 			return
 		}
@@ -309,16 +310,12 @@ func (x *fixer) removeOlder(l *location, all map[Cluster][]location) error {
 
 // longs is the number of slots of an entry's long name.
 func (x *fixer) longs(at place) (n int32, err error) {
-	data, err := x.v.rawDir(at.dir)
+	dir, err := x.fixed(at.dir)
 	if err != nil {
 		return 0, err
 	}
-	eachEntry(data, at.dir == 0, func(e *rawEntry) {
-		if e.slot == at.slot {
-			n = e.longs
-		}
-	})
-	return n, nil
+	dir.names()
+	return dir.longs[at.slot], nil
 }
 
 func (x *fixer) orphans(p *problem) error {

@@ -5,19 +5,12 @@ import "fmt"
 // rename gives an entry a short name that its directory does not have. Its long name stays, unless
 // dropLong.
 func (x *fixer) rename(at place, dropLong bool) error {
-	data, err := x.v.rawDir(at.dir)
+	dir, err := x.fixed(at.dir)
 	if err != nil {
 		return err
 	}
-	taken, longs := map[[11]byte]bool{}, int32(0)
-	eachEntry(data, at.dir == 0, func(e *rawEntry) {
-		if e.raw != nil {
-			taken[shortOf(e.raw)] = true
-		}
-		if e.slot == at.slot {
-			longs = e.longs
-		}
-	})
+	dir.names()
+	longs := dir.longs[at.slot]
 	var name [11]byte
 	for {
 		n := x.names[at.dir]
@@ -25,7 +18,7 @@ func (x *fixer) rename(at place, dropLong bool) error {
 			return fmt.Errorf("all names to FSCK9999.REC are taken: %w", ErrNoSpace)
 		}
 		x.names[at.dir]++
-		if name = [11]byte([]byte(fmt.Sprintf("FSCK%04dREC", n))); !taken[name] {
+		if name = [11]byte([]byte(fmt.Sprintf("FSCK%04dREC", n))); !dir.taken[name] {
 			break
 		}
 	}
@@ -49,10 +42,11 @@ func (x *fixer) rename(at place, dropLong bool) error {
 // dots puts "." and ".." of a directory right. Entries in their places move to free ones.
 func (x *fixer) dots(p *problem) error {
 	v := x.v
-	data, err := v.rawDir(p.first)
+	dir, err := x.fixed(p.first)
 	if err != nil {
 		return err
 	}
+	data := dir.data
 	var move []int32
 	for i := int32(0); i < 2; i++ {
 		s := data[i*slotSize : (i+1)*slotSize]
@@ -111,10 +105,11 @@ func (x *fixer) dots(p *problem) error {
 // behindEnd clears up behind the end of a directory. Some readers stop at the first slot that begins with
 // 0, and others do not: files that are there, with clusters that nobody else has, come to light.
 func (x *fixer) behindEnd(dir Cluster, s *scan) error {
-	data, err := x.v.rawDir(dir)
+	fixed, err := x.fixed(dir)
 	if err != nil {
 		return err
 	}
+	data := fixed.data
 	slots := int32(len(data) / slotSize)
 	end, last := slots, int32(-1)
 	for i := range slots {

@@ -1,0 +1,41 @@
+package fat
+
+// A fixedDir is a directory as it is on the device while the fixer collects changes of it. It is kept from one change to
+// the next: to read it for each of 65 536 wrong entries takes minutes, and all of it each time.
+type fixedDir struct {
+	first Cluster
+	data  []byte // its slots; not to be changed
+	root  bool
+
+	longs map[int32]int32 // slots of long names, by the slot of the short entry that they belong to
+	taken map[[11]byte]bool
+}
+
+// fixed returns the directory that starts at a cluster, 0 for the root.
+func (x *fixer) fixed(first Cluster) (*fixedDir, error) {
+	if x.last == nil || x.last.first != first {
+		data, err := x.v.rawDir(first)
+		if err != nil {
+			return nil, err
+		}
+		x.last = &fixedDir{first: first, data: data, root: first == 0}
+	}
+	return x.last, nil
+}
+
+// names looks through the entries once.
+func (d *fixedDir) names() {
+	if d.taken != nil {
+		return
+	}
+	d.longs, d.taken = map[int32]int32{}, map[[11]byte]bool{}
+	eachEntry(d.data, d.root, func(e *rawEntry) {
+		if e.raw == nil {
+			return
+		}
+		d.taken[shortOf(e.raw)] = true
+		if e.longs > 0 {
+			d.longs[e.slot] = e.longs
+		}
+	})
+}
