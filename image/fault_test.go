@@ -20,7 +20,7 @@ func TestEveryOperationFails(t *testing.T) {
 	before, after := []byte("what was there"), bytes.Repeat([]byte("what is to be there "), 500)
 	for _, l := range layouts[:2] {
 		t.Run(fmt.Sprintf("FAT%d", l.Width), func(t *testing.T) {
-			base := newMem(t, l)
+			base := fattest.Formatted(t, l)
 			f, err := image.NewFS(base, fat.Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -83,7 +83,7 @@ func replaceAndRead(f *image.FS, after []byte) error {
 
 // TestDeviceGone: what reads fails truthfully, and nothing seems not to exist.
 func TestDeviceGone(t *testing.T) {
-	mem := newMem(t, layouts[1])
+	mem := fattest.Formatted(t, layouts[1])
 	dev := faultdev.New(mem)
 	f, err := image.NewFS(dev, fat.Options{})
 	if err != nil {

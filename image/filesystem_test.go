@@ -27,17 +27,10 @@ var layouts = []fattest.Layout{
 	{Width: 12, Clusters: 2000}, {Width: 16, Clusters: 5000}, {Width: 32, Clusters: 66000},
 }
 
-// newMem is an empty volume in memory.
-func newMem(t testing.TB, l fattest.Layout) *device.Mem {
-	t.Helper()
-	mem := fattest.Formatted(t, l)
-	return mem
-}
-
 // newFS is an empty file system; it is closed, and its volume checked, at the end of the test.
 func newFS(t testing.TB, l fattest.Layout) (*image.FS, *device.Mem) {
 	t.Helper()
-	mem := newMem(t, l)
+	mem := fattest.Formatted(t, l)
 	f, err := image.NewFS(mem, fat.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -505,7 +498,7 @@ func TestConcurrentUse(t *testing.T) {
 
 // TestOpenImage: the file system of an image on the host, with what Open adds.
 func TestOpenImage(t *testing.T) {
-	mem := newMem(t, layouts[1])
+	mem := fattest.Formatted(t, layouts[1])
 	file := path.Join(t.TempDir(), "disk.img")
 	raw := make([]byte, mem.Size())
 	if _, err := mem.ReadAt(raw, 0); err != nil {

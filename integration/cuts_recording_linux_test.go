@@ -55,8 +55,7 @@ func recordWorkload(t *testing.T, l fattest.Layout, work func(*fattest.Scene), s
 // before is the volume that the log begins with.
 func (r *recording) before(t *testing.T) *device.Mem {
 	t.Helper()
-	m := fattest.Formatted(t, r.Layout)
-	return m
+	return fattest.Formatted(t, r.Layout)
 }
 
 func (r *recording) syncs() (at []int) {

@@ -1,11 +1,10 @@
 package fat
 
 // A fixedDir is a directory as it is on the device while the fixer collects changes of it. It is kept from one change to
-// the next: to read it for each of 65 536 wrong entries takes minutes, and all of it each time.
+// the next: to read 2 MiB for each of 65 536 wrong entries takes minutes.
 type fixedDir struct {
 	first Cluster
 	data  []byte // its slots; not to be changed
-	root  bool
 
 	longs map[int32]int32 // slots of long names, by the slot of the short entry that they belong to
 	taken map[[11]byte]bool
@@ -18,10 +17,13 @@ func (x *fixer) fixed(first Cluster) (*fixedDir, error) {
 		if err != nil {
 			return nil, err
 		}
-		x.last = &fixedDir{first: first, data: data, root: first == 0}
+		x.last = &fixedDir{first: first, data: data}
 	}
 	return x.last, nil
 }
+
+// each calls fn for its entries; see eachEntry.
+func (d *fixedDir) each(fn func(*rawEntry)) { eachEntry(d.data, d.first == 0, fn) }
 
 // names looks through the entries once.
 func (d *fixedDir) names() {
@@ -29,7 +31,7 @@ func (d *fixedDir) names() {
 		return
 	}
 	d.longs, d.taken = map[int32]int32{}, map[[11]byte]bool{}
-	eachEntry(d.data, d.root, func(e *rawEntry) {
+	d.each(func(e *rawEntry) {
 		if e.raw == nil {
 			return
 		}

@@ -286,7 +286,7 @@ func (x *fixer) removeOlder(l *location, all map[Cluster][]location) error {
 		return err
 	}
 	var spare *location
-	eachEntry(dir.data, dir.root, func(e *rawEntry) {
+	dir.each(func(e *rawEntry) {
 		if e.raw == nil || e.dot || e.label || spare != nil || l.spare() {
 			return
 		}

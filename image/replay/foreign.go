@@ -40,8 +40,9 @@ func (l *Log) noticed(at int64) error {
 	return l.Foreign()
 }
 
-// guard waits, before a change, for a write of the same blocks that is still under way, and looks whether the kept blocks that it is about to replace are what they were left
-// as: what something else has made of them is not overwritten. The caller holds l.flight shared.
+// guard waits, before a change, for a write of the same blocks that is still under way, and looks whether the kept
+// blocks that it is about to replace are what they were left as: what something else has made of them is not
+// overwritten. The caller holds l.flight shared.
 func (l *Log) guard(off, n int64) error {
 	if err := l.behind.settle(off, n); err != nil {
 		return err

@@ -46,7 +46,7 @@ func fixtureFiles(cluster int) map[string][]byte {
 func newFixture(t testing.TB, l Layout) *fixture {
 	t.Helper()
 	need(t, "mcopy", "mmd")
-	img := toFile(t, newMem(t, l))
+	img := toFile(t, Formatted(t, l))
 	setDefault(&l.ClusterSize, 512)
 	mtool(t, img, "mmd", "::dir", "::dir/sub", "::other")
 	src := t.TempDir()
@@ -233,7 +233,7 @@ func TestCheckDamage(t *testing.T) {
 // TestCheckDirtyFlag: what may be behind while the volume says that it is dirty.
 func TestCheckDirtyFlag(t *testing.T) {
 	l := Layout{Width: 32, Clusters: 66000}
-	m := newMem(t, l)
+	m := Formatted(t, l)
 	m.WriteAt([]byte{1}, 512+488) // FSInfo's free count
 	if r := check(t, m); r.Dirty || r.Count(BadInfo) != 1 {
 		t.Errorf("clean volume with a wrong FSInfo: dirty %v, %v", r.Dirty, r.Err())
@@ -243,7 +243,7 @@ func TestCheckDirtyFlag(t *testing.T) {
 	if !r.Dirty || r.Count(StaleInfo) != 1 || r.Count(StaleBackup) != 1 || r.DamageErr() != nil {
 		t.Errorf("dirty volume with a wrong FSInfo: dirty %v, %v", r.Dirty, r.Err())
 	}
-	m = newMem(t, l)
+	m = Formatted(t, l)
 	f := &fixture{t, m, nil, check(t, m).Volume}
 	f.link(1, last&^(1<<27))
 	if r := check(t, m); !r.Dirty || r.Err() != nil {

@@ -33,7 +33,7 @@ func layouts() []Layout {
 func TestFormat(t *testing.T) {
 	for _, l := range layouts() {
 		t.Run(fmt.Sprintf("%+v", l), func(t *testing.T) {
-			m := newMem(t, l)
+			m := Formatted(t, l)
 			r := check(t, m)
 			if err := r.Err(); err != nil {
 				t.Error(err)

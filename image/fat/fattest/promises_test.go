@@ -23,7 +23,7 @@ func addFile(t *testing.T, m Medium, short, contents string) {
 
 // TestPromises looks at a volume with one file, of one cluster, with promises that it keeps and others.
 func TestPromises(t *testing.T) {
-	m := newMem(t, Layout{Width: 12, Clusters: 100})
+	m := Formatted(t, Layout{Width: 12, Clusters: 100})
 	text := Records(1, 300)
 	addFile(t, m, "THERE   BIN", text)
 	for _, c := range []struct {

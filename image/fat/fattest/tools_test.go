@@ -19,20 +19,6 @@ func need(t testing.TB, programs ...string) {
 	}
 }
 
-// newMem returns a formatted device of exactly the size that the layout needs.
-func newMem(t testing.TB, l Layout) *device.Mem {
-	t.Helper()
-	size, err := VolumeSize(l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := device.NewMem(size)
-	if err := Format(m, l); err != nil {
-		t.Fatal(err)
-	}
-	return m
-}
-
 // toFile stores the device for tools that want a file.
 func toFile(t testing.TB, m *device.Mem) string {
 	t.Helper()
