@@ -17,12 +17,13 @@ const (
 type pace struct {
 	device sync.Mutex // the medium does one thing at a time
 
-	mu      sync.Mutex
-	through bool // each write waits for the medium
-	cached  bool // writes stay in a cache until a sync
-	calls   int  // of the medium, finished
-	dirty   int64
-	most    int64 // that dirty has been
+	mu       sync.Mutex
+	through  bool // each write waits for the medium
+	cached   bool // writes stay in a cache until a sync
+	calls    int  // of the medium, finished
+	lastRead int  // what calls was when the last read was
+	dirty    int64
+	most     int64 // that dirty has been
 }
 
 // command: "slow through" and "slow cached" make it slow, "medium" tells of it, and begins to measure anew.
@@ -35,7 +36,7 @@ func (p *pace) command(line string) (answer string, known bool) {
 	case "slow cached":
 		p.cached = true
 	case "medium":
-		answer = fmt.Sprintf("%d %d", p.calls, p.most)
+		answer = fmt.Sprintf("%d %d %d", p.calls, p.lastRead, p.most)
 		p.most = p.dirty
 		return answer, true
 	default:
@@ -44,14 +45,15 @@ func (p *pace) command(line string) (answer string, known bool) {
 	return "ok", true
 }
 
-// use has the medium do something.
-func (p *pace) use(d time.Duration) {
+// use has the medium do something, and returns how many calls it has finished then.
+func (p *pace) use(d time.Duration) int {
 	p.device.Lock()
+	defer p.device.Unlock()
 	time.Sleep(d)
-	p.device.Unlock()
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.calls++
-	p.mu.Unlock()
+	return p.calls
 }
 
 func (p *pace) is() (through, cached bool) {
@@ -64,7 +66,10 @@ func writeTime(n int64) time.Duration { return slowCall + time.Duration(n)*time.
 
 func (p *pace) read() {
 	if through, _ := p.is(); through {
-		p.use(time.Millisecond)
+		calls := p.use(time.Millisecond)
+		p.mu.Lock()
+		p.lastRead = max(p.lastRead, calls)
+		p.mu.Unlock()
 	}
 }
 
@@ -94,9 +99,12 @@ func (p *pace) sync() error {
 	return nil
 }
 
-// medium says how many calls the medium has finished in all, and how many bytes were at most in the host's cache
-// at once since it was last asked.
-func (h *host) medium() (calls int, most int64) {
+// A mediumState is how many calls the medium has finished in all, how many it had when its last read was, and how many
+// bytes were at most in the host's cache at once since it was last asked.
+type mediumState struct{ calls, lastRead, most int }
+
+// medium asks for that.
+func (h *host) medium() (m mediumState) {
 	h.t.Helper()
 	if _, err := fmt.Fprintln(h.in, "medium"); err != nil {
 		h.t.Fatal(err)
@@ -104,8 +112,8 @@ func (h *host) medium() (calls int, most int64) {
 	if !h.out.Scan() {
 		h.t.Fatalf("host: %v", h.out.Err())
 	}
-	if _, err := fmt.Sscan(h.out.Text(), &calls, &most); err != nil {
+	if _, err := fmt.Sscan(h.out.Text(), &m.calls, &m.lastRead, &m.most); err != nil {
 		h.t.Fatalf("host: %q: %v", h.out.Text(), err)
 	}
-	return calls, most
+	return m
 }
