@@ -252,6 +252,6 @@ func (c *checker) double(a, b *location, all map[Cluster][]location) *fault {
 		f.fix = func() error { return c.fixer.removeOlder(lose, all) }
 	}
 	f.place = lose.place
-	f.text = "as " + v.pathOf(keep.place)
+	f.text = "as " + c.paths.of(keep.place)
 	return f
 }

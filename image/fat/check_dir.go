@@ -1,5 +1,7 @@
 package fat
 
+import "slices"
+
 // A fixedDir is a directory as it is on the device while the fixer collects changes of it. It is kept from one change to
 // the next: to read 2 MiB for each of 65 536 wrong entries takes minutes.
 type fixedDir struct {
@@ -13,11 +15,11 @@ type fixedDir struct {
 // fixed returns the directory that starts at a cluster, 0 for the root.
 func (x *fixer) fixed(first Cluster) (*fixedDir, error) {
 	if x.last == nil || x.last.first != first {
-		data, err := x.v.rawDir(first)
-		if err != nil {
+		d := &fixedDir{first: first}
+		if err := x.v.rawDir(first, func(data []byte) { d.data = slices.Clone(data) }); err != nil {
 			return nil, err
 		}
-		x.last = &fixedDir{first: first, data: data}
+		x.last = d
 	}
 	return x.last, nil
 }

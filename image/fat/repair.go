@@ -155,6 +155,7 @@ func (r *repair) run(tab *table) {
 	started := time.Now()
 	state, err := r.rounds()
 	r.release(nil)
+	r.v.dirBuffer.Store(nil)
 	tab.mu.Lock()
 	tab.touched = nil
 	tab.mu.Unlock()

@@ -376,16 +376,15 @@ func (v *Volume) dirPath(dir Cluster) string {
 	if err != nil {
 		return fmt.Sprintf("(directory at cluster %d)", dir)
 	}
-	data, err := v.rawDir(up)
 	slot := int32(-1)
-	if err == nil {
+	err = v.rawDir(up, func(data []byte) {
 		eachEntry(data, up == 0, func(e *rawEntry) {
 			if e.raw != nil && !e.dot && decodeDirent(e.raw, v.geo.Width).first == dir {
 				slot = e.slot
 			}
 		})
-	}
-	if slot < 0 {
+	})
+	if err != nil || slot < 0 {
 		return fmt.Sprintf("(directory at cluster %d)", dir)
 	}
 	return v.pathOf(place{up, slot})

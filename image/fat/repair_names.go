@@ -60,20 +60,17 @@ func (s *scan) locate(heads map[Cluster]uint32) (map[Cluster][]location, error) 
 		if err := s.alive(); err != nil {
 			return err
 		}
-		data, err := s.v.rawDir(dir)
-		if err != nil {
-			return err
-		}
-		eachEntry(data, dir == 0, func(e *rawEntry) {
-			if e.raw == nil || e.dot || e.label {
-				return
-			}
-			d := decodeDirent(e.raw, s.v.geo.Width)
-			if _, ok := heads[d.first]; ok && d.first != 0 && len(out[d.first]) < most {
-				out[d.first] = append(out[d.first], location{place{dir, e.slot}, d, shortOf(e.raw)})
-			}
+		return s.v.rawDir(dir, func(data []byte) {
+			eachEntry(data, dir == 0, func(e *rawEntry) {
+				if e.raw == nil || e.dot || e.label {
+					return
+				}
+				d := decodeDirent(e.raw, s.v.geo.Width)
+				if _, ok := heads[d.first]; ok && d.first != 0 && len(out[d.first]) < most {
+					out[d.first] = append(out[d.first], location{place{dir, e.slot}, d, shortOf(e.raw)})
+				}
+			})
 		})
-		return nil
 	}
 	if err := look(0); err != nil {
 		return nil, err
@@ -92,14 +89,18 @@ func (s *scan) locate(heads map[Cluster]uint32) (map[Cluster][]location, error) 
 
 // parentOf reads which cluster ".." of the directory that starts at dir names; 0 is the root.
 func (v *Volume) parentOf(dir Cluster) (Cluster, error) {
-	data, err := v.rawDir(dir)
-	if err != nil {
+	var up [slotSize]byte
+	if err := v.rawDir(dir, func(data []byte) {
+		if len(data) >= 2*slotSize {
+			copy(up[:], data[slotSize:])
+		}
+	}); err != nil {
 		return 0, err
 	}
-	if len(data) < 2*slotSize || !slotIsDot(data[slotSize:]) {
+	if !slotIsDot(up[:]) {
 		return 0, fmt.Errorf("%w: directory at cluster %d has no \"..\"", ErrCorrupt, dir)
 	}
-	d := decodeDirent(data[slotSize:2*slotSize], v.geo.Width)
+	d := decodeDirent(up[:], v.geo.Width)
 	if d.first == Cluster(v.geo.RootCluster) {
 		return 0, nil
 	}
@@ -177,9 +178,8 @@ func (v *Volume) pathOf(at place) string {
 		if dir == 0 && slot < 0 && first == 0 {
 			return "/" + path
 		}
-		data, err := v.rawDir(dir)
 		name := ""
-		if err == nil {
+		err := v.rawDir(dir, func(data []byte) {
 			eachEntry(data, dir == 0, func(e *rawEntry) {
 				if e.raw == nil || name != "" || slot >= 0 && e.slot != slot || e.dot {
 					return
@@ -193,8 +193,8 @@ func (v *Volume) pathOf(at place) string {
 					name = v.names.ShowShort(shortOf(e.raw), e.raw[12])
 				}
 			})
-		}
-		if name == "" {
+		})
+		if err != nil || name == "" {
 			name = fmt.Sprintf("(entry %d)", slot)
 		}
 		if path = name + strings.TrimSuffix("/"+path, "/"); dir == 0 {
@@ -239,8 +239,8 @@ func (p *paths) of(at place) string {
 		if at.dir != 0 {
 			p.prefix = p.v.dirPath(at.dir)
 		}
-		data, err := p.v.rawDir(at.dir)
-		if err == nil {
+		// What cannot be read has no names here, and says so itself.
+		_ = p.v.rawDir(at.dir, func(data []byte) {
 			eachEntry(data, at.dir == 0, func(e *rawEntry) {
 				switch {
 				case e.raw == nil:
@@ -250,7 +250,7 @@ func (p *paths) of(at place) string {
 					p.names[e.slot] = p.v.names.ShowShort(shortOf(e.raw), e.raw[12])
 				}
 			})
-		}
+		})
 	}
 	name, ok := p.names[at.slot]
 	if !ok {

@@ -1,7 +1,9 @@
 package fat
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 )
 
 // A scan looks at every directory entry and every chain of a volume once, and keeps what is wrong with
@@ -111,10 +113,13 @@ func (s *scan) read(dir Cluster) error {
 		return err
 	}
 	s.folders++
-	data, err := s.v.rawDir(dir)
-	if err != nil {
-		return err
-	}
+	var wrong error
+	err := s.v.rawDir(dir, func(data []byte) { wrong = s.slots(dir, data) })
+	return cmp.Or(err, wrong)
+}
+
+// slots looks at the slots of a directory.
+func (s *scan) slots(dir Cluster, data []byte) (err error) {
 	var names *nameCheck
 	if s.strict {
 		names = newNameCheck(s, dir)
@@ -392,27 +397,44 @@ func (t *table) isTouched(c Cluster) (bool, error) {
 	return touched, err
 }
 
-// rawDir returns the slots of the directory that starts at a cluster, 0 for the root: those in memory,
-// where it is, or else what the device has. Of a damaged chain it is the part that holds.
-func (v *Volume) rawDir(first Cluster) ([]byte, error) {
+// rawDir calls fn with the slots of the directory that starts at a cluster, 0 for the root: those in memory, where it
+// is, or else what the device has. Of a damaged chain it is the part that holds. They are gone when fn returns: one
+// directory is 2 MiB at most, and thousands of looks at it one after the other are not to be thousands of times that.
+func (v *Volume) rawDir(first Cluster, fn func(data []byte)) error {
+	buf := v.dirBuffer.Swap(nil)
+	if buf == nil {
+		buf = new([]byte)
+	}
+	data, err := v.appendDir((*buf)[:0], first)
+	if err != nil {
+		return err
+	}
+	*buf = data
+	fn(data[:min(len(data), maxSlots*slotSize)])
+	v.dirBuffer.Store(buf)
+	return nil
+}
+
+// appendDir appends what rawDir is about to buf, which is empty.
+func (v *Volume) appendDir(buf []byte, first Cluster) ([]byte, error) {
 	v.meta.RLock()
 	n := v.dirs[first]
 	if first == 0 {
 		n = v.root
 	}
 	if n != nil && n.dir.loaded {
-		data := append([]byte(nil), n.dir.data...)
+		buf = append(buf, n.dir.data...)
 		v.meta.RUnlock()
-		return data, nil
+		return buf, nil
 	}
 	v.meta.RUnlock()
 	if first == 0 {
 		if v.geo.Width != FAT32 {
-			data := make([]byte, v.geo.RootEntries*slotSize)
-			if _, err := v.dev.ReadAt(data, v.geo.RootStart); err != nil {
+			buf = slices.Grow(buf, int(v.geo.RootEntries)*slotSize)[:int(v.geo.RootEntries)*slotSize]
+			if _, err := v.dev.ReadAt(buf, v.geo.RootStart); err != nil {
 				return nil, fmt.Errorf("read root directory: %w", err)
 			}
-			return data, nil
+			return buf, nil
 		}
 		first = Cluster(v.geo.RootCluster)
 	}
@@ -424,18 +446,18 @@ func (v *Volume) rawDir(first Cluster) ([]byte, error) {
 		return nil, err
 	}
 	length := min(ch.length, limit)
-	data := make([]byte, int64(length)<<v.geo.ClusterShift)
+	buf = slices.Grow(buf, int(length)<<v.geo.ClusterShift)[:int(length)<<v.geo.ClusterShift]
 	for i := uint32(0); i < length; {
 		c, n, err := ch.find(v.tab, i, length-i)
 		if err != nil {
 			return nil, err
 		}
-		if _, err := v.dev.ReadAt(data[int64(i)<<v.geo.ClusterShift:int64(i+n)<<v.geo.ClusterShift], v.clusterOffset(c)); err != nil {
+		if _, err := v.dev.ReadAt(buf[int64(i)<<v.geo.ClusterShift:int64(i+n)<<v.geo.ClusterShift], v.clusterOffset(c)); err != nil {
 			return nil, fmt.Errorf("read directory at cluster %d: %w", c, err)
 		}
 		i += n
 	}
-	return data[:min(len(data), maxSlots*slotSize)], nil
+	return buf, nil
 }
 
 // A rawEntry is a short entry of a directory, or the end of it.
