@@ -60,7 +60,7 @@ func Check(dev device.Device, opt CheckOptions) (*CheckResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &checker{v: v, opt: opt, tried: map[attempt]int{}, paths: paths{v: v}}
+	c := &checker{v: v, opt: opt, tried: map[attempt]int{}, paths: paths{v: v}, kept: paths{v: v}}
 	err = c.all()
 	switch {
 	case c.res.Left > 0 || err != nil:
@@ -84,6 +84,7 @@ type checker struct {
 	space space
 	told  int
 	paths paths
+	kept  paths // those of names that stay: often they are in another directory than what is wrong
 	tried map[attempt]int
 }
 
@@ -252,6 +253,6 @@ func (c *checker) double(a, b *location, all map[Cluster][]location) *fault {
 		f.fix = func() error { return c.fixer.removeOlder(lose, all) }
 	}
 	f.place = lose.place
-	f.text = "as " + c.paths.of(keep.place)
+	f.text = "as " + c.kept.of(keep.place)
 	return f
 }

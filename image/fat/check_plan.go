@@ -130,6 +130,6 @@ func (c *checker) mend(found []*fault, at stage) error {
 	for _, f := range done {
 		c.tell(f, true)
 	}
-	c.paths.known = false // names change
+	c.paths.known, c.kept.known = false, false // names change
 	return c.fixer.write()
 }

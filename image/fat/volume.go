@@ -54,8 +54,9 @@ type Volume struct {
 	loadedDirs []*Node // the evictor's queue; some of them may be evicted already
 	dirsLimit  int     // how long it gets before those are taken out
 	dirBytes   int64
-	dirBuffer  atomic.Pointer[[]byte] // rawDir's, while nobody uses it
-	orphans    map[*Node]struct{}     // unlinked and open
+	orphans    map[*Node]struct{} // unlinked and open
+
+	dirBuffer atomic.Pointer[[]byte] // rawDir's, while nobody uses it
 
 	commitMu   sync.Mutex // one commit at a time; guards what follows. Taken before meta
 	plan       *plan      // snapshotted and not completely written
