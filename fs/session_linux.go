@@ -27,9 +27,14 @@ const (
 	// lately. It is about what waking a thread on an idle processor takes; below leastSpin it is not worth it.
 	spinTime  = 50 * time.Microsecond
 	leastSpin = 5 * time.Microsecond
-	// reliefTick is how often it is seen to that somebody reads; reliefTicks without a request end that.
-	reliefTick  = 2 * time.Millisecond
-	reliefTicks = 20
+	// tooLong is how long, about, a request is served until somebody else reads.
+	tooLong = 2 * time.Millisecond
+	// seldom is how rarely it is seen to that somebody reads, while no request takes longer than that; each look
+	// wakes threads. After one that did, there is a look each tooLong for alert.
+	seldom = 16 * time.Millisecond
+	alert  = 200 * time.Millisecond
+	// offDuty without a request ends the looks.
+	offDuty = 40 * time.Millisecond
 )
 
 // A session takes the kernel's requests from /dev/fuse, has go-fuse decode and dispatch them, and sends the
@@ -153,31 +158,54 @@ func (s *session) relief() {
 			return
 		case <-s.stir:
 		}
-		seen, stuck := s.taken.Load(), uint64(0)
-		tick := time.NewTicker(reliefTick)
-		for quiet := 0; quiet < reliefTicks; quiet++ {
-			select {
-			case <-s.quit:
-				tick.Stop()
-				return
-			case <-tick.C:
-			}
-			now := s.alone.Load()
-			if now != 0 && now == stuck {
-				s.recruit()
-			}
-			stuck = now
-			n := s.taken.Load()
-			s.wakeup.tick(n - seen)
-			if n != seen || now != 0 {
-				seen, quiet = n, 0
-			}
+		if !s.look() {
+			return
 		}
-		tick.Stop()
 		s.wakeup.set(false)
 		s.watched.Store(false)
 		if s.alone.Load() != 0 {
 			s.watch()
+		}
+	}
+}
+
+// look sees to it that somebody reads, until there have been no requests for a while. It returns false when there
+// will be none.
+func (s *session) look() bool {
+	seen, suspect := s.taken.Load(), uint64(0)
+	last := time.Now()
+	busy, alerted := last, time.Time{} // when there was a request, and one that took long
+	pace := tooLong
+	timer := time.NewTimer(pace)
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.quit:
+			return false
+		case <-timer.C:
+		}
+		now, alone, taken := time.Now(), s.alone.Load(), s.taken.Load()
+		s.wakeup.tick(float64(taken-seen), now.Sub(last))
+		if taken != seen || alone != 0 {
+			busy = now
+		}
+		if now.Sub(busy) >= offDuty {
+			return true
+		}
+		stuck := alone != 0 && alone == suspect
+		if stuck {
+			s.recruit()
+			alerted = now
+		}
+		again := alone != 0 && suspect == 0 // whether it takes long is seen next time
+		seen, suspect, last = taken, alone, now
+		switch {
+		case again, now.Sub(alerted) < alert:
+			timer.Reset(tooLong)
+		default:
+			suspect = 0
+			pace = min(2*pace, seldom)
+			timer.Reset(pace)
 		}
 	}
 }
@@ -239,7 +267,7 @@ func (v *server) loop() {
 			return
 		default: // the kernel has answered it with EIO
 			v.log.Warn("a request of the kernel cannot be read", "err", err)
-			time.Sleep(reliefTick)
+			time.Sleep(tooLong)
 		}
 	}
 }
@@ -298,7 +326,7 @@ func (v *server) wait() bool {
 	v.rest()
 	if err := v.poll(); err != nil {
 		v.log.Warn("the kernel's requests cannot be waited for", "err", err)
-		time.Sleep(reliefTick)
+		time.Sleep(tooLong)
 	}
 	if time.Since(v.idle) < 2*spinTime {
 		v.budget = spinTime

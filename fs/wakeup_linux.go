@@ -5,15 +5,16 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 )
 
 const (
-	// denseTick is how many requests in a reliefTick are many: the time between two of them is then of the order
-	// of what it takes to wake a processor.
-	denseTick = 3
-	// denseTicks in a row begin a wish for processors that stay awake, and sparseTicks end it. Each change wakes all
-	// processors that sleep.
-	denseTicks, sparseTicks = 2, 5
+	// denseRate is how many requests a second are many: the time between two of them is then of the order of what it
+	// takes to wake a processor.
+	denseRate = 1500
+	// So many of them for denseFor begin a wish for processors that stay awake, and fewer for sparseFor end it. Each
+	// change wakes all processors that sleep.
+	denseFor, sparseFor = 4 * time.Millisecond, 10 * time.Millisecond
 	// fewCPUs is for how many processors, at most, WakeupAuto has the idle ones stay awake.
 	fewCPUs = 4
 
@@ -25,10 +26,10 @@ const (
 // for a reply sleeps for a few microseconds only, and with several processors each request makes one of them idle. The
 // wish is the kernel's "CPU latency QoS" (Documentation/power/pm_qos_interface.rst), and ends with the process.
 type wakeup struct {
-	file   *os.File // nil: not to be asked for
-	wish   int32    // in µs
-	active bool
-	row    int // ticks in a row that speak for the other state
+	file    *os.File // nil: not to be asked for
+	wish    int32    // in µs
+	active  bool
+	against time.Duration // how long requests have spoken for the other state
 }
 
 // newWakeup opens what the wish is told to, where it is to be made.
@@ -55,25 +56,23 @@ func newWakeup(opt *Options) *wakeup {
 	return w
 }
 
-// tick takes in how many requests came in a reliefTick.
-func (w *wakeup) tick(requests uint64) {
+// tick takes in how many requests came in a time that has passed.
+func (w *wakeup) tick(requests float64, passed time.Duration) {
 	if w.file == nil {
 		return
 	}
-	switch dense := requests >= denseTick; {
-	case dense == w.active:
-		w.row = 0
+	dense := requests >= denseRate*passed.Seconds()
+	if dense == w.active {
+		w.against = 0
 		return
-	case dense:
-		if w.row++; w.row < denseTicks {
-			return
-		}
-	default:
-		if w.row++; w.row < sparseTicks {
-			return
-		}
 	}
-	w.set(!w.active)
+	enough := denseFor
+	if w.active {
+		enough = sparseFor
+	}
+	if w.against += passed; w.against >= enough {
+		w.set(!w.active)
+	}
 }
 
 // set makes the wish, or takes it back.
@@ -88,7 +87,7 @@ func (w *wakeup) set(active bool) {
 	if err := w.tell(latency); err != nil {
 		w.close() // which takes back what was wished
 	}
-	w.active, w.row = active, 0
+	w.active, w.against = active, 0
 }
 
 func (w *wakeup) tell(latency int32) error {

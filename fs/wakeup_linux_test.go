@@ -6,12 +6,14 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 )
 
-// The kernel is asked for awake processors once requests have been dense for some ticks, and told otherwise once they
-// have not been: never for a single tick, and never twice the same.
+// The kernel is asked for awake processors once requests have been dense for some time, and told otherwise once they
+// have not been: never for less, and never twice the same.
 func TestWakeup(t *testing.T) {
-	const many, few = 2 * denseTick, denseTick - 1
+	const many, few = 2 * denseRate, denseRate - 1 // a second
+	const ms = time.Millisecond
 	name := filepath.Join(t.TempDir(), "device")
 	file, err := os.Create(name)
 	must(t, err)
@@ -26,24 +28,24 @@ func TestWakeup(t *testing.T) {
 		return list
 	}
 	for i, step := range []struct {
-		requests uint64
-		ticks    int
-		said     []int32 // so far
+		rate   int
+		passed []time.Duration
+		said   []int32 // so far
 	}{
-		{few, 100, nil},
-		{many, denseTicks - 1, nil},
-		{few, 1, nil},
-		{many, denseTicks - 1, nil},
-		{many, 1, []int32{2}},
-		{many, 100, []int32{2}},
-		{few, sparseTicks - 1, []int32{2}},
-		{many, 1, []int32{2}},
-		{0, sparseTicks, []int32{2, noLatency}},
-		{0, 100, []int32{2, noLatency}},
-		{many, denseTicks, []int32{2, noLatency, 2}},
+		{few, []time.Duration{ms, 100 * ms, time.Second}, nil},
+		{many, []time.Duration{ms, denseFor - 2*ms}, nil},
+		{few, []time.Duration{ms}, nil},
+		{many, []time.Duration{denseFor - ms}, nil},
+		{many, []time.Duration{ms}, []int32{2}},
+		{many, []time.Duration{ms, 100 * ms, time.Second}, []int32{2}},
+		{few, []time.Duration{ms, sparseFor - 2*ms}, []int32{2}},
+		{many, []time.Duration{ms}, []int32{2}},
+		{0, []time.Duration{sparseFor}, []int32{2, noLatency}},
+		{0, []time.Duration{100 * ms}, []int32{2, noLatency}},
+		{many, []time.Duration{denseFor}, []int32{2, noLatency, 2}},
 	} {
-		for range step.ticks {
-			w.tick(step.requests)
+		for _, passed := range step.passed {
+			w.tick(float64(step.rate)*passed.Seconds(), passed)
 		}
 		if got := said(); !slices.Equal(got, step.said) {
 			t.Fatalf("step %d: the kernel was told %v, want %v", i, got, step.said)
@@ -57,12 +59,11 @@ func TestWakeup(t *testing.T) {
 
 	// A device that fails is let go of.
 	file.Close()
-	w.tick(many)
-	w.tick(many)
+	w.tick(many, time.Second)
 	if w.file != nil {
 		t.Error("what failed is used on")
 	}
-	w.tick(many)
+	w.tick(many, time.Second)
 	w.close()
 }
 
@@ -72,7 +73,7 @@ func TestWakeupNormal(t *testing.T) {
 	if w.file != nil {
 		t.Error("the device is open")
 	}
-	w.tick(1000)
+	w.tick(denseRate, time.Second)
 	w.set(true)
 	w.close()
 }
