@@ -147,7 +147,7 @@ func (r *repair) double(a, b *location, all map[Cluster][]location) error {
 	if !first {
 		keep, lose = b, a
 	}
-	lost, kept := v.pathOf(lose.place), v.pathOf(keep.place)
+	lost, kept := r.path(lose.place), r.path(keep.place)
 	for try := 0; ; try++ {
 		err := r.dropName(keep, lose, all)
 		if errors.Is(err, errInUse) && try < 100 {
@@ -157,7 +157,7 @@ func (r *repair) double(a, b *location, all map[Cluster][]location) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", lost, err)
+			return fmt.Errorf("%s: %w", v.pathOf(lose.place), err)
 		}
 		break
 	}
@@ -326,7 +326,7 @@ func (r *repair) cutOne(p *problem) error {
 	v.meta.Unlock()
 	if cut {
 		r.log.chains++
-		r.log.info("repair: %s: the clusters beyond its size are freed (%d)", v.pathOf(p.place), more)
+		r.log.info("repair: %s: the clusters beyond its size are freed (%d)", r.path(p.place), more)
 	}
 	return nil
 }
@@ -360,14 +360,22 @@ func (r *repair) orphans(s *scan) error {
 		}
 		if gone > 0 {
 			r.log.parts += gone
-			where := r.v.pathOf(place{p.dir, -1})
-			if p.dir != 0 {
-				where = r.v.dirPath(p.dir)
-			}
-			r.log.info("repair: %s: parts of long names that no entry follows are removed (%d)", where, gone)
+			r.log.info("repair: %s: parts of long names that no entry follows are removed (%d)", r.path(place{p.dir, -1}), gone)
 		}
 	}
 	return nil
+}
+
+// path is the path of the entry at a place, or of the directory where the slot is negative, for the report. To find it
+// is to read directories, so it is "" once the report lists no more.
+func (r *repair) path(at place) string {
+	switch {
+	case r.log.full():
+		return ""
+	case at.slot < 0 && at.dir != 0:
+		return r.v.dirPath(at.dir)
+	}
+	return r.v.pathOf(at)
 }
 
 // dirPath is the path of a directory, for messages.

@@ -78,7 +78,7 @@ func (r *repair) parent(s *scan, l *location) error {
 	}
 	if done {
 		r.log.parents++
-		r.log.info("repair: %s: \"..\" names its directory again, not the place where that was", v.pathOf(l.place))
+		r.log.info("repair: %s: \"..\" names its directory again, not the place where that was", r.path(l.place))
 	}
 	return nil
 }

@@ -23,6 +23,9 @@ const maxReport = 100
 func (r *report) info(format string, args ...any) { r.line(r.log.Info, format, args...) }
 func (r *report) warn(format string, args ...any) { r.line(r.log.Warn, format, args...) }
 
+// full reports whether what is said from now on is not listed any more.
+func (r *report) full() bool { return r.lines >= maxReport-1 }
+
 func (r *report) line(say func(string, ...any), format string, args ...any) {
 	switch r.lines++; {
 	case r.lines < maxReport:

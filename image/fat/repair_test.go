@@ -206,6 +206,41 @@ func TestRepairReports(t *testing.T) {
 	}
 }
 
+// TestRepairReportEnds has a bound on the lines, each of which says which file it is about, and sums up all.
+func TestRepairReportEnds(t *testing.T) {
+	const files = 150
+	c, base := recordScene(t, repairLayouts[1], func(c *scene) {
+		for i := range files {
+			c.Create(fmt.Sprintf("file %d", i), c.Data(10)).Close()
+		}
+		c.Sync()
+	})
+	m := base.Clone()
+	if err := c.rec.Replay(m, c.rec.Len()); err != nil {
+		t.Fatal(err)
+	}
+	e := fattest.NewEditor(t, m)
+	for i := range files {
+		e.Lengthen(fmt.Sprintf("file %d", i), 1)
+	}
+	e.MarkDirty()
+	var log strings.Builder
+	state, err := repaired(m, fat.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil || state != fat.RepairDone {
+		t.Fatalf("%v, %v\n%s", state, err, &log)
+	}
+	check(t, m)
+	lines, named := strings.Count(log.String(), "are freed"), strings.Count(log.String(), "repair: /file ")
+	if lines == 0 || lines >= 100 || named != lines {
+		t.Errorf("%d lines about chains, %d of which name a file, want the same and fewer than 100:\n%s", lines, named, &log)
+	}
+	for _, want := range []string{"there is more, which is not listed", fmt.Sprintf("chains cut to the size of their file: %d", files)} {
+		if strings.Count(log.String(), want) != 1 {
+			t.Errorf("not one line says %q:\n%s", want, &log)
+		}
+	}
+}
+
 // TestRepairKeep makes files of what nobody uses.
 func TestRepairKeep(t *testing.T) {
 	for _, l := range repairLayouts {
