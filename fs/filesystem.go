@@ -29,6 +29,7 @@ type fileSystem struct {
 	kernel      notifier
 	epochs      bool               // the kernel knows FUSE_NOTIFY_INC_EPOCH
 	prunes      bool               // and FUSE_NOTIFY_PRUNE
+	drops       bool               // it forgets a file that is not used when it has no name for it any more
 	notifyEpoch func() fuse.Status // sends it
 	covered     func() bool        // something is mounted inside of us
 
@@ -84,6 +85,7 @@ func (fs *fileSystem) met(kernel notifier, can *fuse.InitIn) {
 	fs.kernel = kernel
 	fs.epochs = fs.useEpochs && fs.notifyEpoch != nil && can.SupportsVersion(7, 44)
 	fs.prunes = fs.epochs && fs.usePrune && can.SupportsNotify(fuse.NOTIFY_PRUNE)
+	fs.drops = fs.covered != nil // Linux
 }
 
 // OnUnmount is called after the last request. The kernel has forgotten everything without saying so.
