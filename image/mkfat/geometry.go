@@ -425,15 +425,21 @@ func lowestWhere(low, high int64, holds func(n int64) bool) int64 {
 	return low
 }
 
-// Bytes is a number of bytes as messages show it: with a unit where it is a whole number of them.
+// Bytes is a number of bytes as messages show it: with a unit where it is a whole number of them, and else exactly, with
+// about what that is in one.
 func Bytes(n int64) string {
+	about := ""
 	for _, u := range []struct {
 		size int64
 		name string
 	}{{1 << 40, "TiB"}, {1 << 30, "GiB"}, {1 << 20, "MiB"}, {1 << 10, "KiB"}} {
-		if n >= u.size && n%u.size == 0 {
+		switch {
+		case n < u.size:
+		case n%u.size == 0:
 			return fmt.Sprintf("%d %s", n/u.size, u.name)
+		case about == "":
+			about = fmt.Sprintf(" (about %.1f %s)", float64(n)/float64(u.size), u.name)
 		}
 	}
-	return fmt.Sprintf("%d bytes", n)
+	return fmt.Sprintf("%d bytes%s", n, about)
 }

@@ -174,8 +174,12 @@ func (p *Plan) size() error {
 // try plans the geometry of an image of that size, and counts the clusters that the tree needs there.
 func (p *Plan) try(size int64) (Shape, error) {
 	w := p.opt.Wishes
-	_, length := partitionRange(p.opt.Partition, size, max(w.SectorSize, minSectorSize))
-	if length < minSectorSize {
+	start, length := partitionRange(p.opt.Partition, size, max(w.SectorSize, minSectorSize))
+	switch {
+	case length >= minSectorSize:
+	case start == 0:
+		return Shape{}, fmt.Errorf("%w: %s is less than a sector", ErrGeometry, Bytes(size))
+	default:
 		return Shape{}, fmt.Errorf("%w: %s is too small for a partition, which begins at 1 MiB", ErrGeometry, Bytes(size))
 	}
 	return Choose(length, w)
