@@ -15,9 +15,10 @@ import (
 )
 
 var (
-	benchTable = flag.String("table", "", "`file` for the table of BenchmarkGuest")
-	benchRuns  = flag.Int("runs", 1, "runs of each row of BenchmarkGuest")
-	benchRows  = flag.String("rows", `^(create-[28]000|stat-|statfs$|mount$|untar$|ls-lR$|seq-)`, "rows of BenchmarkGuest, a regular `expression`")
+	benchTable   = flag.String("table", "", "`file` for the table of BenchmarkGuest")
+	benchSystems = flag.String("systems", "fatvol,vfat", "who takes part in BenchmarkGuest")
+	benchRuns    = flag.Int("runs", 1, "runs of each row of BenchmarkGuest")
+	benchRows    = flag.String("rows", `^(create-[28]000|stat-|statfs$|mount$|untar$|ls-lR$|seq-)`, "rows of BenchmarkGuest, a regular `expression`")
 )
 
 // benchTime is how long all of it may take: the machine is an emulation.
@@ -37,7 +38,7 @@ func BenchmarkGuest(b *testing.B) {
 	defer m.end()
 	v.Shell("mkdir -p /dev/shm; mount -t tmpfs -o size=90% bench /dev/shm")
 	for b.Loop() {
-		exit := v.Exit(guestapi.Command{Args: []string{"bench", "-systems", "fatvol,vfat", "-quick", "-runs", strconv.Itoa(*benchRuns), "-run", *benchRows,
+		exit := v.Exit(guestapi.Command{Args: []string{"bench", "-systems", *benchSystems, "-quick", "-runs", strconv.Itoa(*benchRuns), "-run", *benchRows,
 			"-fatvol", "/bin/fatvol", "-loopback", "/bin/loopback", "-disk", "/dev/shm", "-table", "/tmp/table.md"}, Timeout: benchTime})
 		if exit.Code != 0 || exit.TimedOut {
 			b.Fatalf("exit code %d\n%s%s", exit.Code, exit.Stdout, exit.Stderr)
