@@ -197,6 +197,7 @@ func TestExecMediumGone(t *testing.T) {
 	cmd := exec.Command(binary(t), "exec", img, "--", "sh", "-c", "echo text > {}/file; rm "+img+"; echo more > {}/file; sync {}/file; exit 0")
 	cmd.Env = append(os.Environ(), "XDG_STATE_HOME="+t.TempDir())
 	out, code := runCmd(t, cmd)
+	removeKept(out)
 	if code != 125 || !strings.Contains(out, "fatvol: exec "+img+": ") {
 		t.Errorf("exit code %d\n%s", code, out)
 	}

@@ -62,6 +62,7 @@ func TestOtherWriter(t *testing.T) {
 		delete(servers, dir)
 		mounts.Unlock()
 		out, code := runCode(t, binary(t), "umount", dir)
+		removeKept(out)
 		<-s.done
 		forgetMount(dir)
 		if n := logLines(s, foreignLine); n != 1 {

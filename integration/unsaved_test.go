@@ -67,6 +67,13 @@ func put(t testing.TB, from, img string) {
 
 var keptIn = regexp.MustCompile(` are kept in (\S+\.replay), and the next mount of the volume writes them`)
 
+// removeKept removes the replay files that an unmount says it leaves.
+func removeKept(out string) {
+	for _, m := range keptIn.FindAllStringSubmatch(out, -1) {
+		os.Remove(m[1])
+	}
+}
+
 // umountKept unmounts what is gone, and returns the path of the replay file that it leaves.
 func (s *saved) umountKept(t testing.TB) (path string) {
 	t.Helper()
