@@ -28,6 +28,9 @@ func TestStress(t *testing.T) {
 		{"write-back", setup{fs: Options{Writeback: true}}, false},
 		// Without epochs, another spelling can meet what is no longer there.
 		{"no epochs", setup{tune: func(fs *fileSystem) { fs.useEpochs = false }}, true},
+		{"forgetful", setup{tune: func(fs *fileSystem) { fs.nodes.max = 8 }}, false},
+		{"forgetful, no prune", setup{tune: func(fs *fileSystem) { fs.nodes.max, fs.usePrune = 8, false }}, true},
+		{"forgetful, no epochs", setup{tune: func(fs *fileSystem) { fs.nodes.max, fs.useEpochs = 8, false }}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := mount(t, c.opt)
