@@ -196,6 +196,9 @@ func (v *Volume) drop(n *Node) {
 		p := n.parent
 		if n.slot >= 0 && p.dir.kids[n.slot] == n {
 			delete(p.dir.kids, n.slot)
+			if len(p.dir.kids) == 0 {
+				p.dir.kids = make(map[int32]*Node) // Go's maps do not shrink
+			}
 		}
 		n.forgotten = true
 		n = p
