@@ -3,36 +3,35 @@
 package vm
 
 import (
-	"fmt"
 	"regexp"
 	"strconv"
-	"strings"
+	"syscall"
+
+	"fatvol/integration/vm/guestapi"
 )
 
-const rawSyscalls = "/sys/kernel/tracing/events/raw_syscalls/sys_enter"
+// summaryLine is a line of strace's summary, "   4711 read", of a call that a process made.
+var summaryLine = regexp.MustCompile(`(?m)^\s*(\d+)\s+(\w+)$`)
 
-// histogramLine is "{ common_pid:        123, id: sys_read                      [  0] } hitcount:       4711".
-var histogramLine = regexp.MustCompile(`common_pid:\s*(\d+), id: (\w+)\s*\[\s*\d+\] \} hitcount:\s*(\d+)`)
-
-// countSyscalls counts the system calls that a process of the guest makes while f runs, by name. The
-// kernel counts them, not the process.
+// countSyscalls counts the system calls that a process of the guest makes while f runs, by name. strace
+// counts them: the kernel's tracepoints would patch its code, at which emulated processors that run it can
+// come to stand still for ever.
 func (v *VM) countSyscalls(pid int, f func()) map[string]int64 {
 	v.t.Helper()
-	const trigger = "hist:keys=common_pid,id.syscall:size=4096"
-	v.Push(rawSyscalls+"/trigger", []byte(trigger), 0o600)
-	defer v.Push(rawSyscalls+"/trigger", []byte("!"+trigger), 0o600)
+	const summary = "/tmp/syscalls"
+	strace := v.Start(guestapi.Command{Args: []string{"strace", "-f", "-c", "-U", "calls,name", "-o", summary, "-p", strconv.Itoa(pid)}})
+	v.untilSaid(strace, "attached")
 	f()
-	threads := map[string]bool{}
-	for tid := range strings.FieldsSeq(v.Run("ls", fmt.Sprintf("/proc/%d/task", pid))) {
-		threads[tid] = true
+	v.must(v.call("Signal", guestapi.SignalArgs{PID: strace, Signal: int(syscall.SIGINT)}, &guestapi.None{}))
+	if state := v.Wait(strace, statePatience); !state.Ended {
+		v.t.Fatalf("strace does not end:\n%s", text(state.Output))
 	}
 	counts := map[string]int64{}
-	for _, m := range histogramLine.FindAllStringSubmatch(string(v.Fetch(rawSyscalls+"/hist")), -1) {
-		if threads[m[1]] {
-			n, err := strconv.ParseInt(m[3], 10, 64)
-			v.must(err)
-			counts[m[2]] += n
-		}
+	for _, m := range summaryLine.FindAllStringSubmatch(string(v.Fetch(summary)), -1) {
+		n, err := strconv.ParseInt(m[1], 10, 64)
+		v.must(err)
+		counts[m[2]] = n
 	}
+	delete(counts, "total")
 	return counts
 }

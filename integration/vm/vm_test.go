@@ -24,7 +24,7 @@ type VM struct {
 }
 
 // guestPrograms are the programs of this machine that the guest has too.
-var guestPrograms = []string{"busybox", "mkfs.fat", "fsck.fat", "mtools", "fatlabel", "mkfs.ext4", "e2fsck", "debugfs"}
+var guestPrograms = []string{"busybox", "mkfs.fat", "fsck.fat", "mtools", "fatlabel", "mkfs.ext4", "e2fsck", "debugfs", "strace"}
 
 // mtoolsNames are the names under which mtools is several programs.
 var mtoolsNames = []string{"mcopy", "mdir", "mdel", "mmd", "mren", "mattrib", "minfo", "mtype"}
