@@ -18,10 +18,11 @@ type pace struct {
 	device sync.Mutex // the medium does one thing at a time
 
 	mu       sync.Mutex
-	through  bool // each write waits for the medium
-	cached   bool // writes stay in a cache until a sync
-	calls    int  // of the medium, finished
-	lastRead int  // what calls was when the last read was
+	through  bool          // each write waits for the medium
+	cached   bool          // writes stay in a cache until a sync
+	calls    int           // of the medium, finished
+	busy     time.Duration // what they took
+	lastRead time.Duration // what busy was at the end of the last read
 	dirty    int64
 	most     int64 // that dirty has been
 }
@@ -36,7 +37,7 @@ func (p *pace) command(line string) (answer string, known bool) {
 	case "slow cached":
 		p.cached = true
 	case "medium":
-		answer = fmt.Sprintf("%d %d %d", p.calls, p.lastRead, p.most)
+		answer = fmt.Sprintf("%d %d %d %d", p.calls, p.busy, p.lastRead, p.most)
 		p.most = p.dirty
 		return answer, true
 	default:
@@ -45,15 +46,16 @@ func (p *pace) command(line string) (answer string, known bool) {
 	return "ok", true
 }
 
-// use has the medium do something, and returns how many calls it has finished then.
-func (p *pace) use(d time.Duration) int {
+// use has the medium do something, and returns how long it has been busy then, in all.
+func (p *pace) use(d time.Duration) time.Duration {
 	p.device.Lock()
 	defer p.device.Unlock()
 	time.Sleep(d)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.calls++
-	return p.calls
+	p.busy += d
+	return p.busy
 }
 
 func (p *pace) is() (through, cached bool) {
@@ -66,9 +68,9 @@ func writeTime(n int64) time.Duration { return slowCall + time.Duration(n)*time.
 
 func (p *pace) read() {
 	if through, _ := p.is(); through {
-		calls := p.use(time.Millisecond)
+		busy := p.use(time.Millisecond)
 		p.mu.Lock()
-		p.lastRead = max(p.lastRead, calls)
+		p.lastRead = max(p.lastRead, busy)
 		p.mu.Unlock()
 	}
 }
@@ -99,9 +101,13 @@ func (p *pace) sync() error {
 	return nil
 }
 
-// A mediumState is how many calls the medium has finished in all, how many it had when its last read was, and how many
-// bytes were at most in the host's cache at once since it was last asked.
-type mediumState struct{ calls, lastRead, most int }
+// A mediumState is how many calls the medium has finished in all, how long they took, how long those until the end of
+// its last read took, and how many bytes were at most in the host's cache at once since it was last asked.
+type mediumState struct {
+	calls          int
+	busy, lastRead time.Duration
+	most           int
+}
 
 // medium asks for that.
 func (h *host) medium() (m mediumState) {
@@ -112,7 +118,7 @@ func (h *host) medium() (m mediumState) {
 	if !h.out.Scan() {
 		h.t.Fatalf("host: %v", h.out.Err())
 	}
-	if _, err := fmt.Sscan(h.out.Text(), &m.calls, &m.lastRead, &m.most); err != nil {
+	if _, err := fmt.Sscan(h.out.Text(), &m.calls, (*int64)(&m.busy), (*int64)(&m.lastRead), &m.most); err != nil {
 		h.t.Fatalf("host: %q: %v", h.out.Text(), err)
 	}
 	return m
