@@ -123,7 +123,11 @@ func (m *Medium) awaitRelease(ctx context.Context) {
 // examine returns nil if c is the image that was left.
 func (m *Medium) examine(ctx context.Context, c *conn) error {
 	if n := c.host.Size(); n != m.size {
-		return fmt.Errorf("the image has %d bytes, expected %d", n, m.size)
+		longer := "shorter" // and no number that changes: one line in the log while it is copied back
+		if n > m.size {
+			longer = "longer"
+		}
+		return fmt.Errorf("the image is %s than the %d bytes that it had", longer, m.size)
 	}
 	if err := m.cfg.Verify(ctx, &Candidate{c}); err != nil {
 		return err

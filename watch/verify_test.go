@@ -124,6 +124,30 @@ func TestEventBeforeTheNews(t *testing.T) {
 	})
 }
 
+// TestCopiedBack: an image that is being copied back to its path is not what it was, for as long as that takes. The log
+// says so once.
+func TestCopiedBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		defer r.close()
+		r.pull()
+		was := len(r.History())
+		for size := int64(512); size < imageSize; size += 4096 {
+			r.back(fakemedium.Blank(size))
+			r.expect(watch.Gone, 1)
+			r.slot.Unmount()
+		}
+		if l := r.handler.with("shorter"); len(l) != 1 {
+			t.Errorf("%d lines: %q", len(l), l)
+		}
+		if n := len(r.History()) - was; n != 1 {
+			t.Errorf("%d entries of the history", n)
+		}
+		r.back(r.stick)
+		r.expect(watch.Present, 2)
+	})
+}
+
 // TestRefused has things come back that are not the medium, and then the medium.
 func TestRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -152,7 +176,7 @@ func TestRefused(t *testing.T) {
 			says  string
 		}{
 			"other volume": {other, "another volume"},
-			"other size":   {fakemedium.Blank(imageSize / 2), "expected 65536"},
+			"other size":   {fakemedium.Blank(imageSize / 2), "shorter than the 65536 bytes"},
 		} {
 			r.back(c.stick)
 			r.expect(watch.Gone, 1)
