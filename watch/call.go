@@ -52,8 +52,19 @@ func (c *conn) sync() error {
 	if c.unsafe != nil {
 		return c.unsafe // nobody has heard of it yet, and a host may say so once only
 	}
-	if err = c.syncNow(); err != nil && !isReadOnly(err) {
+	var turned readOnlyError
+	switch err = c.syncNow(); {
+	case errors.As(err, &turned): // after a sync that succeeded
+	case isReadOnly(err):
+		c.refused = true
+	case err == nil && c.refused:
+		// What it refused to write it may have dropped, and not say so again.
+		c.unsafe = errors.New("the host takes writes again after a sync that it refused")
+	default:
 		c.unsafe = err
+	}
+	if c.unsafe != nil {
+		return c.unsafe
 	}
 	return err
 }
@@ -74,6 +85,7 @@ func (c *conn) syncNow() error {
 	})
 }
 
+// zero makes a range read as zeros that is no longer than a piece.
 func (c *conn) zero(began time.Time, off, n int64) error {
 	c.unwritten.add(off, n)
 	return c.call("zero", began, func() error { return c.host.ZeroAt(off, n) })

@@ -31,7 +31,14 @@ func (d *Candidate) WriteAt(p []byte, off int64) (int, error) {
 func (d *Candidate) Sync() error { return d.conn.sync() }
 
 // ZeroAt makes a range read as zeros.
-func (d *Candidate) ZeroAt(off, n int64) error { return d.conn.zero(time.Now(), off, n) }
+func (d *Candidate) ZeroAt(off, n int64) error {
+	for at, k := range byPiece(off, n) {
+		if err := d.conn.zero(time.Now(), at, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // DiscardAt gives back the storage of a range.
 func (d *Candidate) DiscardAt(off, n int64) error { return d.conn.discard(time.Now(), off, n) }

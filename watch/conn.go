@@ -57,6 +57,7 @@ type conn struct {
 	noWriteBack atomic.Bool   // the host has no means for it
 	syncTurn    chan struct{} // has a token while a sync is under way
 	pieces      int64         // written back at once, guarded by syncTurn; 0: one
+	refused     bool          // a sync, by a host that takes no writes; guarded by syncTurn
 	unsafe      error         // why a sync failed, which ends the generation; guarded by syncTurn
 
 	watch watchdog

@@ -48,14 +48,20 @@ func (m *Medium) Sync() error {
 	return m.outcome(v, time.Now(), err)
 }
 
-// ZeroAt makes a range read as zeros.
+// ZeroAt makes a range read as zeros. The deadline is for each piece of it, as it is for Sync: where the host has no means
+// for it, as vfat and exfat have not, it is written.
 func (m *Medium) ZeroAt(off, n int64) error {
 	v := m.cur.Load()
 	if err := v.refuses("zero"); err != nil {
 		return err
 	}
-	began := time.Now()
-	return m.outcome(v, began, v.conn.zero(began, off, n))
+	for at, k := range byPiece(off, n) {
+		began := time.Now()
+		if err := m.outcome(v, began, v.conn.zero(began, at, k)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // DiscardAt gives back the storage of a range.

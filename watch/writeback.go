@@ -2,13 +2,14 @@ package watch
 
 import (
 	"errors"
+	"iter"
 	"slices"
 	"sync"
 	"time"
 )
 
 const (
-	// piece is what is written back under one deadline: at 50 KiB/s, which is what the worst sticks do
+	// piece is what is written back, or made zeros, under one deadline: at 50 KiB/s, which is what the worst sticks do
 	// with scattered writes, well below the default.
 	piece = 1 << 20
 	// somePieces is how many of them are left to the sync itself.
@@ -21,6 +22,19 @@ const (
 	// writeBackRounds bounds the attempts to get ahead of those who write meanwhile.
 	writeBackRounds = 8
 )
+
+// byPiece yields the parts of a range, by offset and length, that lie in one piece each.
+func byPiece(off, n int64) iter.Seq2[int64, int64] {
+	return func(yield func(off, n int64) bool) {
+		for n > 0 {
+			k := min(n, piece-off%piece)
+			if !yield(off, k) {
+				return
+			}
+			off, n = off+k, n-k
+		}
+	}
+}
 
 // writeBacker is a Host that can write a range of what it has cached to the medium, and wait for that. It
 // returns errors.ErrUnsupported where the system has no such call.

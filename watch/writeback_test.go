@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"fatvol/watch"
+	"fatvol/watch/fakemedium"
 )
 
 // A slowHost is a host whose medium takes 1 MiB in a second.
@@ -122,6 +123,79 @@ func TestSlowMedium(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A zeroHost has to write zeros, as vfat and exfat have, and whoever writes waits for the medium.
+type zeroHost struct{ *slowHost }
+
+func (zeroHost) ZeroAt(_, n int64) error {
+	time.Sleep(time.Duration(n) * time.Second >> 20)
+	return nil
+}
+
+// TestSlowZeros makes 64 MiB zeros on such a host, which takes a minute and is no hang; by whoever uses the medium, and by
+// whoever brings it back.
+func TestSlowZeros(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		open := func() (watch.Host, error) { return zeroHost{&slowHost{cached: make(map[int64]int64)}}, nil }
+		h, _ := open()
+		m := watch.New(h, watch.Config{
+			Open: open, Log: slog.New(slog.DiscardHandler),
+			Verify: func(_ context.Context, dev *watch.Candidate) error { return dev.ZeroAt(5000, 64<<20) },
+		})
+		defer m.Close()
+		if err := m.ZeroAt(5000, 64<<20); err != nil {
+			t.Fatal(err)
+		}
+		m.Lose(syscall.EIO)
+		m.Look()
+		time.Sleep(2 * time.Minute)
+		if st := m.Status(); st.State != watch.Present || st.Generation != 2 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// TestRefusedSync: what a host refused to sync it may have dropped, and it says so once. So it is not believed when it takes
+// writes again, before all that is unsynced has been written again. Reads go on meanwhile.
+func TestRefusedSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		defer r.close()
+		if err := r.write(0, 1); err != nil {
+			t.Fatal(err)
+		}
+		r.slot.SetHook(func(c fakemedium.Call) error {
+			if c.Op == "sync" {
+				return syscall.EROFS
+			}
+			return nil
+		})
+		for range 60 {
+			if err := r.Sync(); !errors.Is(err, syscall.EROFS) {
+				t.Fatalf("sync: %v", err)
+			}
+			if b, err := r.read(0); b != 1 || err != nil {
+				t.Fatalf("read: %d, %v", b, err)
+			}
+			time.Sleep(time.Second)
+		}
+		r.slot.SetHook(nil)
+		var err error
+		for range 60 {
+			if err = r.Sync(); err == nil {
+				break
+			}
+			time.Sleep(time.Second)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.expect(watch.Present, 2)
+		if n := r.verifies.Load(); n != 1 {
+			t.Errorf("verified %d times", n)
+		}
+	})
 }
 
 // A onceHost reports the loss of what was written to the first Sync only, as Linux does.
