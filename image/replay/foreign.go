@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -73,7 +74,10 @@ func (l *Log) guard(off, n int64) error {
 		return fmt.Errorf("read before writing: %w", err)
 	}
 	for at := first; at+block <= first+int64(len(p)); at += block {
-		if !l.current(at, digestOf(p[at-first:at-first+block])) {
+		if d := digestOf(p[at-first : at-first+block]); !l.current(at, d) {
+			if err := l.dropped(at, d); err != nil {
+				return err
+			}
 			return l.noticed(at)
 		}
 	}
@@ -95,6 +99,21 @@ func (l *Log) current(at int64, d digest) bool {
 		}
 	}
 	return true // not kept any more
+}
+
+// dropped looks whether a block that is not what it was left as is what it was before an unsynced write: then the host
+// has lost that, and would say so at the next Sync. The generation ends, and it is written again.
+func (l *Log) dropped(at int64, d digest) error {
+	t, ok := l.lower.(Trusting)
+	l.mu.Lock()
+	ok = ok && slices.ContainsFunc(l.kept[at], func(s state) bool { return s.any || s.digest == d })
+	l.mu.Unlock()
+	if !ok {
+		return nil
+	}
+	err := fmt.Errorf("the host has lost what was written to the block at offset %d: %w", at, syscall.EIO)
+	t.Lose(err)
+	return err
 }
 
 // auditor looks at the kept blocks in turn, some every second: so it is noticed within moments what
@@ -154,6 +173,9 @@ func (l *Log) audit(offsets []int64) {
 	l.each(l.lower, odd, func(at int64, d digest) bool {
 		if l.current(at, d) {
 			return true
+		}
+		if l.dropped(at, d) != nil {
+			return false
 		}
 		_ = l.noticed(at) // whoever changes something next is told
 		return false

@@ -3,6 +3,7 @@ package replay
 import (
 	"bytes"
 	"errors"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -61,6 +62,37 @@ func TestForeign(t *testing.T) {
 			}
 			if len(told) > 0 {
 				t.Error("told twice")
+			}
+		})
+	}
+}
+
+// TestDropped: a host that could not write what it had taken may show what was there before, until it says so at the next
+// Sync. Nobody else wrote that: the medium is verified, and it is written again.
+func TestDropped(t *testing.T) {
+	for name, do := range map[string]func(l *Log) error{
+		"a write over it": func(l *Log) error { _, err := l.WriteAt(fill(block, 4), 0); return err },
+		"a look":          func(l *Log) error { l.audit(l.keptOffsets()); return l.Check() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, s := newTrusting()
+			mustWrite(t, l, 0, fill(block, 1))
+			must(t, l.Sync())
+			l.Keep(0, fill(block, 1))
+			mustWrite(t, l, 0, fill(block, 2))
+			mustWrite(t, l, 0, fill(block, 3))
+			copy(s.cache, fill(block, 1))
+			if err := do(l); !errors.Is(err, syscall.EIO) || errors.Is(err, ErrForeign) {
+				t.Errorf("it ends with %v", err)
+			}
+			if l.Foreign() != nil || !errors.Is(s.lost, syscall.EIO) {
+				t.Fatalf("foreign: %v; lost: %v", l.Foreign(), s.lost)
+			}
+			back := s.back()
+			must(t, l.Verify(back))
+			must(t, l.Replay(back))
+			if !bytes.Equal(back.stable[:block], fill(block, 3)) {
+				t.Error("the medium is not what was written")
 			}
 		})
 	}
