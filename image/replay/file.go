@@ -430,21 +430,31 @@ func (s *Saved) Apply(dev device.Device) error { return replay(dev, s.log.entrie
 // many bytes of p it had.
 func (s *Saved) Patch(p []byte, off int64) (known int64) {
 	have := make([]bool, len(p))
-	for _, e := range s.log.entries {
-		from, to := max(e.off, off), min(e.off+e.n, off+int64(len(p)))
-		for i := from; i < to; i++ {
-			p[i-off], have[i-off] = 0, true
-		}
-		if e.data != nil && from < to {
-			copy(p[from-off:to-off], e.data[from-e.off:])
-		}
-	}
+	patch(s.log.entries, p, off, have)
 	for _, h := range have {
 		if h {
 			known++
 		}
 	}
 	return known
+}
+
+// patch puts what entries hold over p, which was read from offset off, and marks in have, if that is not nil, what
+// they had.
+func patch(entries []entry, p []byte, off int64, have []bool) {
+	for _, e := range entries {
+		from, to := max(e.off, off), min(e.off+e.n, off+int64(len(p)))
+		if from >= to {
+			continue
+		}
+		clear(p[from-off : to-off])
+		if e.data != nil {
+			copy(p[from-off:to-off], e.data[from-e.off:])
+		}
+		for i := from; have != nil && i < to; i++ {
+			have[i-off] = true
+		}
+	}
 }
 
 // sized stands for a medium that is not there, of which only the size is known.

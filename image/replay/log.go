@@ -125,14 +125,15 @@ func (l *Log) enter() error {
 }
 
 // Detach takes the Log off the lower device, which is gone for good: what is written from now on is
-// only kept, whatever the limit, so that Save can take it all. Reads go on to the lower device.
+// only kept, whatever the limit, so that Save can take it all. Reads go on to the lower device, which may well answer
+// them (it took no writes, say), and see what is kept.
 func (l *Log) Detach() {
 	l.flight.Lock()
 	defer l.flight.Unlock()
 	l.detached.Store(true)
 }
 
-// ReadAt reads from the lower device, which has all that was written, or is about to.
+// ReadAt reads from the lower device, which has all that was written, or is about to, unless the Log is detached.
 func (l *Log) ReadAt(p []byte, off int64) (int, error) {
 	if err := l.enter(); err != nil {
 		return 0, err
@@ -141,7 +142,13 @@ func (l *Log) ReadAt(p []byte, off int64) (int, error) {
 	if err := l.behind.settle(off, int64(len(p))); err != nil {
 		return 0, err
 	}
-	return l.lower.ReadAt(p, off)
+	n, err := l.lower.ReadAt(p, off)
+	if err == nil && l.detached.Load() {
+		l.mu.Lock()
+		patch(l.entries, p, off, nil) // what was written since then is nowhere else
+		l.mu.Unlock()
+	}
+	return n, err
 }
 
 // WriteAt writes to the lower device, and keeps a copy. A large write from lent memory may reach the lower device a
@@ -511,15 +518,35 @@ var (
 	ErrOther = errors.New("another volume")
 )
 
+// replayStep is how many bytes Replay writes between two Syncs: what a slow medium takes well within the time that a
+// verification has.
+const replayStep = 8 << 20
+
 // Replay writes all copies to dev, in order, and syncs it. dev is what the lower device will be from
-// then on; Verify has found it to be the same volume, unchanged. On success the copies are forgotten.
-// It may be called again after an error. No other call reaches the lower device meanwhile.
+// then on; Verify has found it to be the same volume, unchanged. What is synced is forgotten. It may be called again
+// after an error, and then begins where it was: a medium that takes longer than a verification may, or goes every time
+// before the end, gets all of it in the end. No other call reaches the lower device meanwhile.
 func (l *Log) Replay(dev device.Device) error {
 	l.flight.Lock()
 	defer l.flight.Unlock()
-	l.mu.Lock()
-	entries := l.entries
-	l.mu.Unlock()
+	for {
+		l.mu.Lock()
+		entries := l.entries
+		l.mu.Unlock()
+		if len(entries) == 0 {
+			return nil
+		}
+		step := 0
+		for bytes := int64(0); step < len(entries) && bytes < replayStep; step++ {
+			bytes += entries[step].n
+		}
+		if err := l.replayStep(dev, entries[:step]); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *Log) replayStep(dev device.Device, entries []entry) error {
 	err := replay(dev, entries)
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -342,6 +343,66 @@ func TestDetached(t *testing.T) {
 	}
 	if _, err := l.WriteAt(fill(10, 0), testSize-5); !errors.Is(err, device.ErrBounds) {
 		t.Errorf("write beyond the end: %v", err)
+	}
+}
+
+// What a detached log keeps is read as it was written, where the medium still answers.
+func TestDetachedReads(t *testing.T) {
+	l, s := newTestLog()
+	mustWrite(t, l, 0, fill(8192, 'a'))
+	want := bytes.Clone(s.cache)
+	s.before = func(string) error { return syscall.EROFS }
+	l.Detach()
+	for i, off := range []int64{4000, 100, 8000, 4096, 300_000, 4001} {
+		mustWrite(t, l, off, fill(300, byte('b'+i)))
+		copy(want[off:], fill(300, byte('b'+i)))
+	}
+	must(t, l.ZeroAt(4100, 50))
+	clear(want[4100:4150])
+	for _, r := range []struct{ off, n int64 }{{0, 512}, {4096, 4096}, {4150, 10}, {299_990, 20}, {0, testSize}, {8299, 1}, {8300, 1}} {
+		got := make([]byte, r.n)
+		if _, err := l.ReadAt(got, r.off); err != nil || !bytes.Equal(got, want[r.off:r.off+r.n]) {
+			t.Errorf("%d bytes at %d are not what was written (%v)", r.n, r.off, err)
+		}
+	}
+}
+
+// TestReplayGoesOn: a medium that goes before the end of each replay has all in the end.
+func TestReplayGoesOn(t *testing.T) {
+	const part, parts = 64 << 10, 400 // 25 MiB
+	l, s := newTestLog()
+	for i := range int64(parts) {
+		mustWrite(t, l, i*part%testSize, fill(part, byte(i)))
+	}
+	s.pull()
+	medium := s.back()
+	attempts := 0
+	for before := l.Unsynced(); before > 0; {
+		attempts++
+		writes := 0
+		medium.before = func(op string) error {
+			if op == "write" {
+				writes++
+			}
+			if writes > 150 { // of 64 KiB: 9.4 MiB
+				return errPulled
+			}
+			return nil
+		}
+		must(t, l.Verify(medium))
+		err := l.Replay(medium)
+		now := l.Unsynced()
+		if (err == nil) != (now == 0) || now >= before {
+			t.Fatalf("attempt %d: %v; %d bytes are unsynced, %d were", attempts, err, now, before)
+		}
+		before = now
+		medium = medium.back()
+	}
+	if !bytes.Equal(medium.stable, s.cache) {
+		t.Error("the medium is not what was written")
+	}
+	if attempts != 3 {
+		t.Errorf("%d attempts", attempts)
 	}
 }
 
