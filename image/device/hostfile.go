@@ -77,6 +77,7 @@ func (h *Host) init(st os.FileInfo) error {
 	}
 	h.size = now.Size()
 	h.probe.init(now)
+	h.probe.inMemory = h.liesInMemory()
 	if !h.disk {
 		return nil
 	}

@@ -37,7 +37,7 @@ type prober struct {
 	noDirect atomic.Bool             // the host refuses such a descriptor, or reads through it
 	closed   atomic.Bool
 	noNoWait atomic.Bool // the host, or the system, cannot say what is cached
-	inMemory atomic.Bool // the host has no device that could make a read of what is cached wait
+	inMemory bool        // the host has no device that could make a read of what is cached wait
 
 	noCachestat atomic.Bool // the system is too old for it
 	residency   residency   // instead

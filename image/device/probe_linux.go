@@ -133,11 +133,10 @@ func (h *Host) ReadNoWait(p []byte, off int64) (done bool, err error) {
 			return err
 		}
 		n, err := 0, error(nil)
-		if h.probe.inMemory.Load() {
+		if h.probe.inMemory {
 			n, err = unix.Pread(fd, p, off)
-		} else if n, err = unix.Preadv2(fd, [][]byte{p}, off, unix.RWF_NOWAIT); errors.Is(err, unix.EOPNOTSUPP) && liesInMemory(fd) {
-			h.probe.inMemory.Store(true)
-			return nil
+		} else {
+			n, err = unix.Preadv2(fd, [][]byte{p}, off, unix.RWF_NOWAIT)
 		}
 		done = err == nil && n == len(p)
 		return err
@@ -149,10 +148,10 @@ func (h *Host) ReadNoWait(p []byte, off int64) (done bool, err error) {
 	return done, nil // the call that waits has the word on errors
 }
 
-// liesInMemory reports whether a file is one of a file system without any device.
-func liesInMemory(fd int) bool {
+// liesInMemory reports whether the file is one of a file system without any device. It may wait for the host.
+func (h *Host) liesInMemory() bool {
 	var st unix.Statfs_t
-	err := unix.Fstatfs(fd, &st)
+	err := h.control(func(fd int) error { return unix.Fstatfs(fd, &st) })
 	return err == nil && (uint32(st.Type) == unix.TMPFS_MAGIC || uint32(st.Type) == unix.RAMFS_MAGIC)
 }
 
@@ -163,11 +162,20 @@ func (h *Host) WriteBack(off, n int64) error {
 		return err // a length of 0 would mean everything
 	}
 	const all = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE | unix.SYNC_FILE_RANGE_WAIT_AFTER
-	err := h.control(func(fd int) error { return unix.SyncFileRange(fd, off, n, all) })
+	able := false
+	err := h.control(func(fd int) error {
+		// Whether there is such a call says one that does nothing: an error of the other may be any that a server gave for
+		// what it did not write, and is not told again.
+		if err := unix.SyncFileRange(fd, off, n, 0); err != nil {
+			return err
+		}
+		able = true
+		return unix.SyncFileRange(fd, off, n, all)
+	})
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, unix.ESPIPE), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM):
+	case !able && !errors.Is(err, os.ErrClosed):
 		return errors.ErrUnsupported
 	}
 	return h.ioError("write back", off, n, err)

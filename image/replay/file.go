@@ -306,7 +306,7 @@ func (r *reader) info() (*Info, error) {
 	return info, nil
 }
 
-// Load reads a replay file. It takes no more memory than the file is long.
+// Load reads a replay file. It takes a few times as much memory as the file is long at most, and normally as much.
 func Load(path string) (saved *Saved, err error) {
 	err = readFile(path, func(src io.Reader, size int64) error {
 		saved, err = decode(src, size)
@@ -383,6 +383,10 @@ func (s *Saved) record(r *reader, kind byte) error {
 	e := entry{}
 	switch kind {
 	case 'S':
+		// Several are as good as one, and would take far more memory than the file is long.
+		if n := len(s.log.entries); n == 0 || s.log.entries[n-1].n == 0 {
+			return nil
+		}
 	case 'Z':
 		e.off, e.n = int64(r.number(8)), int64(r.number(8))
 	case 'W':

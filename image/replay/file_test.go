@@ -204,6 +204,10 @@ func TestHostileFile(t *testing.T) {
 	if _, err := decode(bytes.NewReader(ok), int64(len(ok))); err != nil {
 		t.Fatalf("a sound file: %v", err)
 	}
+	syncs := crafted(header, bytes.Repeat([]byte{'S'}, 1000), write(0, 1, "x"), bytes.Repeat([]byte{'S'}, 1000), end)
+	if s, err := decode(bytes.NewReader(syncs), int64(len(syncs))); err != nil || len(s.log.entries) != 2 {
+		t.Errorf("many syncs: %v", err)
+	}
 	for name, b := range map[string][]byte{
 		"empty":                       nil,
 		"no end":                      crafted(header),
