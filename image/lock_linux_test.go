@@ -385,7 +385,7 @@ func TestOpenLeaksNothing(t *testing.T) {
 	}
 	defer held.Close()
 	fattest.Contained(t, 64<<20, func() {
-		for _, opt := range []OpenOptions{{}, {ReadOnly: true}, {NoLock: true}, {NoLock: true, Partition: "9"}, {NoLock: true, Offset: 5}} {
+		for _, opt := range []OpenOptions{{}, {ReadOnly: true}, {NoLock: true}, {NoLock: true, Partition: "9"}, {NoLock: true, Offset: 512}} {
 			if err := tryOpen(path, opt); err == nil {
 				t.Errorf("%+v succeeded", opt)
 			}

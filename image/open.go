@@ -19,7 +19,7 @@ type OpenOptions struct {
 	// Partition is the partition= option: a number, a label or name, or a UUID. See
 	// Layout.Choose.
 	Partition string
-	// Offset and SizeLimit are the offset= and sizelimit= options in bytes; a SizeLimit of 0
+	// Offset and SizeLimit are the offset= (a multiple of 512) and sizelimit= options in bytes; a SizeLimit of 0
 	// means up to the end. No partition table is read when either is given, or NoTable is set,
 	// which it must be for offset=0.
 	Offset, SizeLimit int64
@@ -37,6 +37,9 @@ func (o OpenOptions) check() error {
 	switch {
 	case o.Offset < 0:
 		return fmt.Errorf("offset=%d: not negative expected: %w", o.Offset, syscall.EINVAL)
+	case o.Offset%512 != 0:
+		// Neither the order of writes nor what is compared when a medium returns would hold: both count in blocks of the host.
+		return fmt.Errorf("offset=%d: a multiple of 512 expected: %w", o.Offset, syscall.EINVAL)
 	case o.SizeLimit < 0:
 		return fmt.Errorf("sizelimit=%d: not negative expected: %w", o.SizeLimit, syscall.EINVAL)
 	case o.byOffset() && o.Partition != "":

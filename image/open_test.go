@@ -51,7 +51,8 @@ func TestOpen(t *testing.T) {
 		{"limit that overflows", OpenOptions{Offset: mib, SizeLimit: 1<<63 - 1}, 0, 0, ErrBeyondEnd},
 		{"negative offset", OpenOptions{Offset: -1}, 0, 0, syscall.EINVAL},
 		{"negative limit", OpenOptions{SizeLimit: -1}, 0, 0, syscall.EINVAL},
-		{"both", OpenOptions{Partition: "1", Offset: 5}, 0, 0, syscall.EINVAL},
+		{"both", OpenOptions{Partition: "1", Offset: mib}, 0, 0, syscall.EINVAL},
+		{"odd offset", OpenOptions{Offset: mib + 100}, 0, 0, syscall.EINVAL},
 		{"something else", OpenOptions{Partition: "3"}, 0, 0, ErrNoVolume},
 		{"no such", OpenOptions{Partition: "4"}, 0, 0, ErrNoPartition},
 	} {
