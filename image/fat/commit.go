@@ -258,7 +258,7 @@ func (v *Volume) markClean() error {
 	if err := v.putInfo(); err != nil {
 		return err
 	}
-	if !v.flagged && !v.unmarked || v.keepDirty || !v.settled() || v.hasOrphans() {
+	if !v.flagged && !v.unmarked || v.keepDirty || !v.settled() || v.hasOrphans() || v.keepers.Load() > 0 {
 		return v.syncUpTo(v.dataSeq.Load())
 	}
 	if err := v.syncUpTo(v.dataSeq.Load()); err != nil {
@@ -268,7 +268,7 @@ func (v *Volume) markClean() error {
 	v.flagged, v.unmarked = false, true
 	if v.tab.w.clean != 0 {
 		img, err := v.tab.cleanAtom()
-		if err != nil {
+		if err != nil || img == nil {
 			return err
 		}
 		for k := 0; k < v.geo.FATs; k++ {
@@ -304,13 +304,17 @@ func (v *Volume) hasOrphans() bool {
 	return len(v.orphans) > 0
 }
 
-// cleanAtom is the first atom of the FAT with the clean-shutdown bit set, in memory as well.
+// cleanAtom is the first atom of the FAT with the clean-shutdown bit set, in memory as well; nil when something in it has
+// changed since everything was settled.
 func (t *table) cleanAtom() ([]byte, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p, err := t.pageLocked(0)
 	if err != nil {
 		return nil, err
+	}
+	if p.dirty&1 != 0 {
+		return nil, nil
 	}
 	t.w.set(p.data, 1, t.w.get(p.data, 1)|t.w.clean)
 	return t.renderLocked(p, 0, phaseBody), nil

@@ -313,10 +313,13 @@ func (v *Volume) growDir(n *Node, slots int32) error {
 
 // settleDir ends a change of a directory under the sync options.
 func (v *Volume) settleDir(err error) error {
-	if err == nil && (v.opt.Sync || v.opt.DirSync) {
-		err = v.sync()
+	if err != nil || !v.opt.Sync && !v.opt.DirSync {
+		return err
 	}
-	return err
+	if err := v.sync(); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotSynced, err)
+	}
+	return nil
 }
 
 // Unlink removes a file's name. The file goes with it, or with its last handle.
@@ -370,7 +373,7 @@ func (v *Volume) removeEntry(dir *Node, name string, allowed func(*Node) error) 
 				if err := allowed(n); err != nil {
 					return err
 				}
-				if n.dir != nil && n.moved == v.epoch.id {
+				if n.moved == v.epoch.id && (n.dir != nil || !n.hidden()) {
 					return errCommit // its ".." goes with it, and the medium may show its former name
 				}
 				v.remove(dir, n.slot, phaseRemove)

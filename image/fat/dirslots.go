@@ -203,11 +203,14 @@ func (v *Volume) put(n *Node, name Name, e dirent) (int32, phase, error) {
 // putBack revives a name that the open epoch removed.
 func (v *Volume) putBack(n *Node, key string, old removedName, e dirent) (int32, phase, error) {
 	d := n.dir
+	es := d.edits[old.slot]
+	before := es[len(es)-1].old
+	if _, taken := d.index[hashKey(v, v.shortKey(shortOf(before[:])))]; taken {
+		return 0, 0, errCommit // its alias is the long name of another entry by now
+	}
 	for k := old.slot - old.longs; k < old.slot; k++ {
 		d.restore(k)
 	}
-	es := d.edits[old.slot]
-	before := es[len(es)-1].old
 	e.ntCase = before[12]&^nameCount | e.ntCase&nameCount
 	e.encode(before[:], v.geo.Width)
 	ph := v.set(n, old.slot, before[:], phaseBody)
@@ -240,6 +243,7 @@ func (v *Volume) remove(n *Node, i int32, ph phase) {
 		v.unput(n, i-longs, longs+1)
 		return
 	}
+	ph = max(ph, d.phaseOf(i)) // the long name does not go before the short one
 	for k := i - longs; k <= i; k++ {
 		at := phaseCut
 		if k/slotsPerAtom == i/slotsPerAtom {
@@ -269,7 +273,7 @@ func (v *Volume) unput(node *Node, at, n int32) {
 	}
 	for k := at; k < at+n; k++ {
 		if d.slot(k)[0] == slotEnd {
-			v.set(node, k, append([]byte{slotDeleted}, d.slot(k)[1:]...), phaseAdd)
+			v.set(node, k, append([]byte{slotDeleted}, d.slot(k)[1:]...), phaseBody)
 		}
 	}
 	d.addHole(at, n)

@@ -17,6 +17,7 @@ type epoch struct {
 	slots int         // edits of slots
 	moved bool        // a directory went to another parent
 	spare bool        // an exchange has used a spare name
+	named bool        // a rename was made
 }
 
 // changed notes that the open epoch has something to commit, and wakes the committer. The caller

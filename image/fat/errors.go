@@ -33,6 +33,9 @@ var (
 	ErrReadOnly = errors.New("volume is read-only")
 	// ErrInvalid is returned for an argument that no volume could satisfy.
 	ErrInvalid = errors.New("invalid argument")
+	// ErrNotSynced is returned, with the cause, when names were changed and then could not be brought to the medium, as
+	// Options.Sync and DirSync promise. The change stays: it is there with the next commit that succeeds.
+	ErrNotSynced = errors.New("done, and not on the medium yet")
 	// ErrStale is returned for nodes and handles from before Volume.Reset.
 	ErrStale = errors.New("the volume was changed elsewhere since this was opened")
 	// ErrLoop is returned when a directory would be moved into itself.

@@ -83,7 +83,7 @@ func (n *Node) shrink(size uint32) {
 	defer v.meta.Unlock()
 	n.d.size = size
 	n.d.attr |= AttrArchive
-	n.kept = 0
+	n.keep(0)
 	v.trimLater(n)
 	v.touch(n)
 	v.setDirty(n)
@@ -100,7 +100,6 @@ func (n *Node) empty() {
 	v.bury(n)
 	n.d.size = 0
 	n.d.attr |= AttrArchive
-	n.kept = 0
 	v.touch(n)
 	v.setDirty(n)
 }
@@ -129,6 +128,7 @@ func (v *Volume) bury(n *Node) {
 		v.changed()
 	}
 	n.fresh = neverFresh
+	n.keep(0)
 	if n.dir == nil {
 		n.d.first = 0
 	}
@@ -180,9 +180,20 @@ func (n *Node) allocate(off, length int64, keepSize bool) error {
 	n.v.meta.Lock()
 	defer n.v.meta.Unlock()
 	if have > n.v.clustersFor(n.d.size) {
-		n.kept = have
+		n.keep(have)
 	}
 	return nil
+}
+
+// keep notes that n keeps clusters beyond its size, which a cut would leave so: so many in all, or 0. The caller holds v.meta.
+func (n *Node) keep(clusters uint32) {
+	switch {
+	case n.kept == 0 && clusters > 0:
+		n.v.keepers.Add(1)
+	case n.kept > 0 && clusters == 0:
+		n.v.keepers.Add(-1)
+	}
+	n.kept = clusters
 }
 
 // checkRange returns the end of a range of a file, or why there can be none.

@@ -111,9 +111,13 @@ func (h *Handle) Close() {
 	}
 	n := h.n
 	v := n.v
+	v.life.RLock() // no Reset meanwhile
+	defer v.life.RUnlock()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	v.tab.closeWindow(&n.win)
+	if !n.stale.Load() { // else the table that knew the window is gone
+		v.tab.closeWindow(&n.win)
+	}
 	v.meta.RLock()
 	last := n.unlinked && n.opens == 1
 	v.meta.RUnlock()
@@ -131,8 +135,8 @@ func (h *Handle) Close() {
 	switch _, orphan := v.orphans[n]; {
 	case orphan:
 		v.free(n)
-	case n.kept > 0:
-		n.kept = 0
+	case n.kept > 0 && !n.stale.Load():
+		n.keep(0)
 		v.trimLater(n)
 	}
 	v.drop(n)

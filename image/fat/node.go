@@ -40,6 +40,7 @@ type Node struct {
 	forgotten bool
 	inPlan    bool // changed by the commit under way
 	trimming  bool // in v.epoch.trims
+	wrote     bool // in repair.wrote
 	d         dirent
 	chain     *chain
 	moved     uint64  // the epoch that renamed the node last
@@ -201,6 +202,7 @@ func (v *Volume) drop(n *Node) {
 			}
 		}
 		n.forgotten = true
+		v.tab.closeWindow(&n.win) // of a file that nobody had open
 		n = p
 		n.refs.Add(-1)
 	}
@@ -299,6 +301,12 @@ func (v *Volume) place(n, parent *Node, slot int32) {
 
 // touch stamps a change of n's contents. The caller holds v.meta.
 func (v *Volume) touch(n *Node) {
+	if r := v.holds(); r != nil && !n.wrote && v.aliases[n.alias] == n {
+		// If this is the older of two names, the newer one takes over what became of the file.
+		n.wrote = true
+		n.refs.Add(1)
+		r.wrote = append(r.wrote, n)
+	}
 	now := v.stamp()
 	if n.d.modifyDate == now.date && n.d.modifyTime == now.time {
 		return

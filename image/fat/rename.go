@@ -217,6 +217,7 @@ func (m *move) payload(dir *Node, slot int32, n *Node, ph phase) {
 	}
 	d.encode(s[:], m.v.geo.Width)
 	m.v.set(dir, slot, s[:], ph)
+	n.fresh = neverFresh // the medium may have the entry for some phases, whatever becomes of n
 }
 
 // depart takes src out of the old directory, and points its ".." to the new one.
@@ -233,13 +234,22 @@ func (m *move) depart(dots, remove phase) {
 // one could be inside the other, which still is where it was, or was to go.
 func (m *move) tangled() bool {
 	v := m.v
+	if v.epoch.spare {
+		return true // a repair could not tell whose third name it is
+	}
 	for _, n := range []*Node{m.src, m.dst} {
 		// A file that the medium does not know yet shows none of its names there.
-		if n != nil && (n.moved == v.epoch.id && (n.born != v.epoch.id || n.dir != nil) || n.dir != nil && m.from != m.to && v.epoch.moved) {
+		if n != nil && (n.moved == v.epoch.id && (n.born != v.epoch.id || n.dir != nil || !n.hidden()) || n.dir != nil && m.from != m.to && v.epoch.moved) {
 			return true
 		}
 	}
 	return false
+}
+
+// hidden reports whether nothing was on the medium in the place of n's entry when the open epoch began.
+func (n *Node) hidden() bool {
+	_, longs := n.parent.dir.long(n.slot)
+	return n.parent.dir.allFresh(n.slot-longs, longs+1)
 }
 
 // dotdot changes ".." of n, which moves between two directories.
@@ -261,6 +271,7 @@ func (m *move) dotdot(n, from, to *Node, ph phase) {
 func (m *move) arrive(n, dir *Node, slot int32) {
 	n.d.ntCase = dir.dir.slot(slot)[12]
 	n.moved = m.v.epoch.id
+	m.v.epoch.named = true
 	if n.dir != nil && m.from != m.to {
 		m.v.epoch.moved = true
 	}
@@ -280,6 +291,9 @@ func (m *move) respell() error {
 	}
 	if d.shown(v, src.slot) == shown {
 		return nil
+	}
+	if d.phaseOf(src.slot) > phaseAdd {
+		return errCommit // a name that came back: putBack could not tell this change from its removal
 	}
 	_, longs := d.long(src.slot)
 	short := shortOf(d.slot(src.slot))
@@ -320,8 +334,8 @@ func (m *move) exchange() error {
 		m.payload(m.from, a, dst, phaseAdd)
 		m.payload(m.to, b, src, phaseAdd)
 	} else {
-		if v.epoch.spare {
-			return errCommit // the medium still has it
+		if v.epoch.named {
+			return errCommit // a repair could not tell whose third name it is; or the medium still has one
 		}
 		t, err := v.alloc(m.to, 1)
 		if err != nil {

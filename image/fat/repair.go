@@ -2,6 +2,7 @@ package fat
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,7 @@ type repair struct {
 	moved   []head // what got another name, or lost its own, since the scan began
 	kept    []deadChain
 	trims   []*Node
+	wrote   []*Node // files that changed; held
 }
 
 // head is the start of a chain.
@@ -154,16 +156,20 @@ func (r *repair) run(tab *table) {
 	defer close(r.done)
 	started := time.Now()
 	state, err := r.rounds()
+	if err != nil && !errors.Is(err, errHalted) {
+		r.log.warn("repair: %v: what is left stays until the next mount", err)
+		// Two names may lead to one file still: to remove one would take it from the other.
+		if !errors.Is(err, ErrCorrupt) {
+			_ = r.v.note(fmt.Errorf("%w: leftovers could not be repaired: %w", ErrCorrupt, err))
+		}
+	}
 	r.release(nil)
 	r.v.dirBuffer.Store(nil)
 	tab.mu.Lock()
 	tab.touched = nil
 	tab.mu.Unlock()
-	if errors.Is(err, errHalted) {
+	if err != nil {
 		state = RepairFailed
-	} else if err != nil {
-		state = RepairFailed
-		r.log.warn("repair: %v: what is left stays until the next mount", err)
 	}
 	if state == RepairDone {
 		state = r.complete(started)
@@ -333,6 +339,10 @@ func (r *repair) hold() error {
 	for n := range v.orphans {
 		r.moved = append(r.moved, head{n.d.first, false})
 	}
+	// Of these the slots do not say yet where their clusters are, and who has touched these is forgotten.
+	for _, n := range v.epoch.nodes {
+		r.moved = append(r.moved, head{n.d.first, n.dir != nil})
+	}
 	return nil
 }
 
@@ -365,7 +375,12 @@ func (r *repair) release(s *scan) (dropped bool) {
 	if len(r.kept)+len(r.trims) > 0 {
 		v.changed()
 	}
-	r.kept, r.trims, r.moved = nil, nil, nil
+	for _, n := range r.wrote {
+		n.wrote = false
+		n.refs.Add(-1)
+		v.drop(n)
+	}
+	r.kept, r.trims, r.moved, r.wrote = nil, nil, nil, nil
 	v.aliases = nil
 	select {
 	case <-r.released:

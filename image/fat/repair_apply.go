@@ -223,11 +223,14 @@ func (r *repair) dropName(keep, lose *location, all map[Cluster][]location) erro
 // renamed gives a node that somebody holds by the older name its place at the newer one. The caller
 // holds v.meta and n.mu.
 func (r *repair) renamed(n, dir *Node, slot int32) {
-	if !n.dirty {
+	if !n.wrote {
 		n.d = decodeDirent(dir.dir.slot(slot), r.v.geo.Width)
 	}
 	n.d.ntCase = dir.dir.slot(slot)[12]
 	r.v.place(n, dir, slot)
+	if n.wrote {
+		r.v.setDirty(n)
+	}
 }
 
 // spareSlot is where a directory has the name that an exchange made up for a file that has no other; -1

@@ -48,7 +48,8 @@ func (a *location) newer(b *location) (newer, ok bool) {
 
 // spare reports whether an exchange has made up the name.
 func (a *location) spare() bool {
-	return strings.HasPrefix(string(a.short[:]), spareShort) && string(a.short[8:]) == spareExt
+	number, ok := strings.CutPrefix(string(a.short[:8]), spareShort)
+	return ok && strings.Trim(number, "0123456789") == "" && string(a.short[8:]) == spareExt
 }
 
 // locate looks for the entries whose first cluster is in heads, through the directories that the scan

@@ -83,6 +83,7 @@ func (v *Volume) begin(geo *Geometry, boot []byte) {
 	v.orphans = make(map[*Node]struct{})
 	v.loadedDirs, v.dirsLimit, v.dirBytes = nil, leastQueue, 0
 	v.mirror, v.quarantine, v.dead = nil, nil, nil
+	v.keepers.Store(0)
 	v.root.dir.forget()
 	v.root.chain = nil
 	v.root.d = dirent{attr: AttrDirectory, first: Cluster(geo.RootCluster)}

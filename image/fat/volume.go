@@ -55,6 +55,7 @@ type Volume struct {
 	dirsLimit  int     // how long it gets before those are taken out
 	dirBytes   int64
 	orphans    map[*Node]struct{} // unlinked and open
+	keepers    atomic.Int64       // nodes that keep clusters beyond their size; see Node.keep
 
 	dirBuffer atomic.Pointer[[]byte] // rawDir's, while nobody uses it
 
@@ -260,6 +261,12 @@ func (v *Volume) Close() error {
 		v.meta.Lock()
 		for n := range v.orphans {
 			v.free(n)
+		}
+		for _, n := range v.inos {
+			if n.kept > 0 {
+				n.keep(0)
+				v.trimLater(n)
+			}
 		}
 		v.meta.Unlock()
 	}
