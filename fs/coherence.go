@@ -131,6 +131,14 @@ func (fs *fileSystem) arrived(dir *node, name string) {
 	fs.outdate(dir, name)
 }
 
+// undone is told of a name that was changed, when the kernel hears of an error and takes it for unchanged: then it must ask
+// again.
+func (fs *fileSystem) undone(err error, dir *node, name string) {
+	if err != nil {
+		fs.outdate(dir, name)
+	}
+}
+
 // outdate has the kernel look up the name anew when it next meets it.
 func (fs *fileSystem) outdate(dir *node, name string) {
 	if !fs.increaseEpoch() {

@@ -1,6 +1,8 @@
 package fs
 
 import (
+	"errors"
+
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"fatvol/image/fat"
@@ -89,11 +91,12 @@ func (fs *fileSystem) remove(in *fuse.InHeader, name string, remove func(*fat.No
 	if err := pinVictim(&l); err != nil {
 		return fs.status(err)
 	}
-	if err := remove(dir.Node, name); err != nil {
+	if err = remove(dir.Node, name); err != nil && !errors.Is(err, fat.ErrNotSynced) {
 		return fs.status(err)
 	}
 	fs.removed(dir, &l)
-	return fuse.OK
+	fs.undone(err, dir, name)
+	return fs.status(err)
 }
 
 // mutable answers EPERM if what l leads to must not lose its name.

@@ -21,6 +21,7 @@ func (fs *fileSystem) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, 
 	if st := fs.permit(&in.Caller, dir, mayExec); !st.Ok() {
 		return st
 	}
+	passing := fs.repairing()
 	n, exact, err := fs.vol.Lookup(dir.Node, name)
 	if err != nil {
 		if errors.Is(err, fat.ErrName) {
@@ -28,8 +29,16 @@ func (fs *fileSystem) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, 
 		}
 		return fs.status(err)
 	}
-	return fs.entry(dir, n, exact, out)
+	st = fs.entry(dir, n, exact, out)
+	if passing {
+		out.SetEntryTimeout(0)
+	}
+	return st
 }
+
+// repairing reports whether a repair may take names away, or lead them to other files, of which the kernel is not told:
+// what is found meanwhile it must not keep. To be asked before anything is looked up.
+func (fs *fileSystem) repairing() bool { return fs.vol.Repair() == fat.RepairRunning }
 
 // lookupDot resolves the names that knfsd uses to get from a file handle to a node and to its parent.
 func (fs *fileSystem) lookupDot(n *node, name string, out *fuse.EntryOut) fuse.Status {

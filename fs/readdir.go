@@ -116,6 +116,7 @@ func (fs *fileSystem) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.
 	if !more {
 		return fuse.OK
 	}
+	passing := fs.repairing()
 	list := slotLists.Get().(*[]slot)
 	slots := (*list)[:0]
 	err := fs.vol.ReadDir(n.Node, cookie(in.Offset), func(e *fat.Entry) bool {
@@ -128,6 +129,9 @@ func (fs *fileSystem) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.
 	if err == nil {
 		for i := range slots {
 			fs.plus(n, &slots[i])
+			if passing {
+				slots[i].out.SetEntryTimeout(0)
+			}
 		}
 	}
 	clear(slots)

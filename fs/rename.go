@@ -73,7 +73,7 @@ func (fs *fileSystem) Rename(_ <-chan struct{}, in *fuse.RenameIn, oldName, newN
 	if fs.madeRoom(err) {
 		err = fs.vol.Rename(oldDir.Node, oldName, newDir.Node, newName, flags)
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fat.ErrNotSynced) {
 		return fs.status(err)
 	}
 	fs.moved(oldDir, &from)
@@ -85,5 +85,7 @@ func (fs *fileSystem) Rename(_ <-chan struct{}, in *fuse.RenameIn, oldName, newN
 	case to.n != from.n:
 		fs.removed(newDir, &to)
 	}
-	return fuse.OK
+	fs.undone(err, oldDir, oldName)
+	fs.undone(err, newDir, newName)
+	return fs.status(err)
 }
