@@ -300,3 +300,21 @@ func TestSysImmutable(t *testing.T) {
 	must(t, os.RemoveAll(m.path("d")))
 	must(t, os.Remove(m.path("f")))
 }
+
+// What fallocate kept beyond the size goes with the last handle, and the kernel shows it.
+func TestBlocksAfterKeepSize(t *testing.T) {
+	m := mount(t, setup{})
+	blocks := func() int64 {
+		var st unix.Stat_t
+		must(t, unix.Stat(m.path("f"), &st))
+		return st.Blocks
+	}
+	f, err := os.Create(m.path("f"))
+	must(t, err)
+	must(t, unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, 1<<20))
+	if n := blocks(); n != 2048 {
+		t.Errorf("open: %d blocks", n)
+	}
+	must(t, f.Close())
+	eventually(t, "the clusters are given back", func() bool { return blocks() == 0 })
+}

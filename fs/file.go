@@ -117,6 +117,9 @@ func (fs *fileSystem) Fallocate(_ <-chan struct{}, in *fuse.FallocateIn) fuse.St
 	if fs.madeRoom(err) {
 		err = do(off, length, keepSize)
 	}
+	if in.Mode == fallocKeepSize {
+		h.n.kept.Store(true)
+	}
 	return fs.status(err)
 }
 

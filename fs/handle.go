@@ -146,6 +146,9 @@ func (fs *fileSystem) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	defer fs.closing.RUnlock()
 	if h, ok := fs.handles.take(in.Fh); ok {
 		h.close()
+		if h.n.opens.Load() == 0 && h.n.kept.Swap(false) {
+			fs.expireAttr(h.n.ID()) // the clusters are given back, and st_blocks is another
+		}
 		if fs.prunes && h.n.respelled.Load() && h.n.opens.Load() == 0 && fs.nodes.pinned(h.n.ID()) {
 			fs.letGo(h.n.ID())
 		}

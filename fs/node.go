@@ -22,6 +22,8 @@ type node struct {
 	// stale: its name was removed through another spelling, and the epoch was not increased.
 	// Dentries of the listed spelling may still lead here.
 	stale atomic.Bool
+	// kept: clusters beyond the size were asked for, which the last handle gives back.
+	kept atomic.Bool
 }
 
 // A nodeTable holds the nodes that the kernel knows. The root is always in it.

@@ -64,6 +64,17 @@ func (fs *fileSystem) Rename(_ <-chan struct{}, in *fuse.RenameIn, oldName, newN
 		}
 	}
 
+	if newDir != oldDir {
+		moving := []*link{&from}
+		if flags == fat.RenameExchange {
+			moving = append(moving, &to)
+		}
+		for _, l := range moving {
+			if st := fs.permitMove(&in.Caller, l); !st.Ok() {
+				return st
+			}
+		}
+	}
 	if flags != fat.RenameExchange {
 		if err := pinVictim(&to); err != nil {
 			return fs.status(err)
@@ -88,4 +99,16 @@ func (fs *fileSystem) Rename(_ <-chan struct{}, in *fuse.RenameIn, oldName, newN
 	fs.undone(err, oldDir, oldName)
 	fs.undone(err, newDir, newName)
 	return fs.status(err)
+}
+
+// permitMove: a directory that goes to another one changes, by its "..".
+func (fs *fileSystem) permitMove(c *fuse.Caller, l *link) fuse.Status {
+	if l.n == nil || !l.n.IsDir() {
+		return fuse.OK
+	}
+	n, ok := fs.nodes.get(l.n.ID())
+	if !ok {
+		return fuse.OK // nobody has it, so nobody moves it
+	}
+	return fs.permit(c, n, mayWrite)
 }

@@ -16,6 +16,9 @@ const (
 	fattrTimes = fuse.FATTR_ATIME | fuse.FATTR_MTIME
 )
 
+// nowSlack is how old a time may be that the kernel means as now: as long as a request may have been on its way here.
+const nowSlack = 10 * time.Second
+
 // SetAttr changes size, times and, as the w bits of the mode, the read-only attribute. Everything
 // that can be refused is looked at before anything is changed.
 func (fs *fileSystem) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
@@ -163,8 +166,10 @@ func (fs *fileSystem) permitTimes(in *fuse.SetAttrIn, n *node, a *fat.Attr) fuse
 	if allow&mayWrite != 0 {
 		return fuse.OK
 	}
-	explicit := in.Valid&fuse.FATTR_ATIME != 0 && in.Valid&fuse.FATTR_ATIME_NOW == 0 ||
-		in.Valid&fuse.FATTR_MTIME != 0 && in.Valid&fuse.FATTR_MTIME_NOW == 0
+	// With that cache the kernel also puts its own clock's time in for a "now" of mtime, and does not say that it is one.
+	mtime, _ := in.GetMTime()
+	now := in.Valid&fuse.FATTR_MTIME_NOW != 0 || fs.opt.Writeback && time.Since(mtime).Abs() < nowSlack
+	explicit := in.Valid&fuse.FATTR_ATIME != 0 && in.Valid&fuse.FATTR_ATIME_NOW == 0 || in.Valid&fuse.FATTR_MTIME != 0 && !now
 	if explicit {
 		return fuse.EPERM
 	}

@@ -78,6 +78,9 @@ func TestUsers(t *testing.T) {
 		{"group: stat", group, "stat f", true, true, true, false},
 		{"group: touch to now", group, "touch f", true, true, true, false},
 		{"group: touch to a date", group, "touch -d 2001-02-03 f", true, true, false, false},
+		{"write-back cache: touch to now", Options{DMask: 0o022, Writeback: true}, "touch f", true, true, true, true},
+		{"write-back cache: touch to a date", Options{DMask: 0o022, Writeback: true}, "touch -d 2001-02-03 f", true, true, false, false},
+		{"move a read-only directory", Options{RODir: true}, "mkdir -p new/a new/b && chmod 555 new/a && mv new/a new/b", true, false, false, false},
 		{"attributes", usual, "fatattr +h f", true, true, false, false},
 	} {
 		for _, kernel := range []bool{true, false} {
