@@ -246,7 +246,7 @@ func TestUmountOfHungHost(t *testing.T) {
 		{"verifying", func(m *hangMount) {
 			m.h.fail(1, syscall.ENODEV)
 			await(t, m.dir, "gone", isGone)
-			m.h.hang(5) // opened and looked at, but not compared
+			m.h.hang(6) // opened and looked at, but not compared
 			await(t, m.dir, "being verified", func(st mediumStatus) bool { return st.State == "verifying" })
 		}},
 	} {
