@@ -133,3 +133,110 @@ func cleanAfterFault(t *testing.T, l fattest.Layout, k int64, closing bool) (inj
 	}
 	return injected
 }
+
+// Clusters that a file keeps beyond its size while it is open, a cut would leave so: the volume is not clean then. Unmounting
+// gives them back.
+func TestCleanOnceKeptIsGiven(t *testing.T) {
+	for _, l := range layouts {
+		for _, unmount := range []bool{false, true} {
+			t.Run(fmt.Sprintf("FAT%d, unmounted %v", l.Width, unmount), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					v, mem := open(t, l, fat.Options{CommitDelay: time.Second})
+					n, err := v.Create(v.Root(), "file", 0)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer n.Release(1)
+					h, err := n.Open()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if err := n.Allocate(0, 50_000, true); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(quietTime)
+					if isClean(t, mem) {
+						t.Error("marked clean with a file that keeps clusters beyond its size")
+					}
+					if unmount {
+						err = v.Close()
+					}
+					h.Close()
+					time.Sleep(quietTime)
+					if err != nil || !isClean(t, mem) {
+						t.Errorf("not marked clean at the end (%v)", err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A marking is a device on which something happens at the next Sync, and which is looked at once the boot sector has been
+// written without the mark of use and synced.
+type marking struct {
+	*faultdev.Crash
+	state      int // where the mark is in the boot sector
+	next, look func()
+	clean      bool
+}
+
+func (d *marking) WriteAt(p []byte, off int64) (int, error) {
+	d.clean = d.clean || off == 0 && len(p) > d.state && p[d.state]&1 == 0
+	return d.Crash.WriteAt(p, off)
+}
+
+func (d *marking) Sync() error {
+	if next := d.next; next != nil {
+		d.next = nil
+		next()
+	}
+	err := d.Crash.Sync()
+	if d.clean && d.look != nil {
+		d.look()
+		d.look = nil
+	}
+	return err
+}
+
+// What is written while the volume is being marked clean does not reach the medium with that mark.
+func TestWriteBesideCleanMark(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mem := fattest.Formatted(t, fattest.Layout{Width: 32, Clusters: 66000})
+		d := &marking{Crash: faultdev.NewCrash(mem)}
+		v, err := fat.Open(d, fat.Options{CommitDelay: time.Second, Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.state = v.Geometry().StateOffset
+		n, err := v.Create(v.Root(), "file", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer n.Release(1)
+		if _, err := n.WriteAt(make([]byte, 3000), 0); err != nil {
+			t.Fatal(err)
+		}
+		for v.Pending() {
+			time.Sleep(time.Millisecond)
+		}
+		// All is on the medium: the next Sync is that of the mark.
+		d.next = func() {
+			if _, err := n.WriteAt(make([]byte, 20_000), 3000); err != nil {
+				t.Error(err)
+			}
+		}
+		looked := false
+		d.look = func() {
+			looked = true
+			isClean(t, d.Cut())
+		}
+		time.Sleep(quietTime)
+		if err := v.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if !looked || !isClean(t, mem) {
+			t.Errorf("never marked clean")
+		}
+	})
+}

@@ -59,3 +59,10 @@ func (v *Volume) QueuedDirs() int {
 	defer v.meta.RUnlock()
 	return len(v.loadedDirs)
 }
+
+// Windows is how many files have clusters kept for their next append.
+func (v *Volume) Windows() int {
+	v.tab.mu.Lock()
+	defer v.tab.mu.Unlock()
+	return len(v.tab.windows)
+}

@@ -33,13 +33,18 @@ func wide(t testing.TB, l fattest.Layout) *device.Mem {
 	e := fattest.NewEditor(t, base)
 	e.Leak(9)
 	e.Lengthen("long.txt", 3)
-	e.Double("twice.txt", "OLDER   TXT")
-	s := e.Slot("twice.txt")
-	s[12] |= 0x40 // the newer of the two
-	e.SetSlot("twice.txt", s)
+	double(e)
 	e.OrphanSlot()
 	e.MarkDirty()
 	return base
+}
+
+// double gives twice.txt another, older name, as a cut in the middle of a rename leaves it.
+func double(e *fattest.Editor) {
+	e.Double("twice.txt", "OLDER   TXT")
+	s := e.Slot("twice.txt")
+	s[12] |= 0x40
+	e.SetSlot("twice.txt", s)
 }
 
 // slow delays reads, so that operations come in between.

@@ -1,0 +1,240 @@
+package fat_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"fatvol/image/device/faultdev"
+	"fatvol/image/fat"
+	"fatvol/image/fat/fattest"
+)
+
+var cutLayouts = []fattest.Layout{{Width: 12, Clusters: 900}, {Width: 16, Clusters: 4200}, {Width: 32, Clusters: 65600}}
+
+// TestRenameOverAndUnlinkCut: a new file that was renamed over a name of the medium and removed in one epoch shows there for
+// some phases of the commit. Its clusters are nobody else's meanwhile.
+func TestRenameOverAndUnlinkCut(t *testing.T) {
+	for _, l := range cutLayouts {
+		for _, reuse := range []bool{false, true} {
+			t.Run(fmt.Sprintf("FAT%d, used again %v", l.Width, reuse), func(t *testing.T) {
+				cutScene(t, l, shared(func(s *fattest.Scene) {
+					s.Create("state.db", s.Data(3000)).Close()
+					s.Sync()
+					s.Create("state.tmp", s.Data(3000)).Close()
+					s.Rename("state.tmp", "state.db")
+					s.Unlink("state.db")
+					if reuse {
+						s.Create("other.txt", s.Data(5000)).Close()
+					}
+					s.Sync()
+				}))
+			})
+		}
+	}
+}
+
+// TestShrinkAndExchangeCut: one of two files in different directories gets shorter, before or after they are exchanged, in
+// the same epoch. The third name shows the size from before, so its chain is not cut in the phase that takes the name away.
+func TestShrinkAndExchangeCut(t *testing.T) {
+	const left, right = "left.bin", "far away/right.bin"
+	for _, l := range cutLayouts {
+		for _, before := range []bool{false, true} {
+			t.Run(fmt.Sprintf("FAT%d, shorter before %v", l.Width, before), func(t *testing.T) {
+				cutScene(t, l, shared(func(s *fattest.Scene) {
+					s.Mkdir("far away")
+					for i := range 30 {
+						s.Create(fmt.Sprintf("far away/filler %d", i), "").Close()
+					}
+					s.Create(left, s.Data(9000)).Close()
+					s.Create(right, s.Data(2000)).Close()
+					s.Sync()
+					shrink := func(path string) {
+						f := s.Open(path)
+						f.Truncate(700)
+						f.Close()
+					}
+					if before {
+						shrink(left)
+					}
+					s.Exchange(left, right)
+					if !before {
+						shrink(right)
+					}
+					s.Sync()
+				}))
+			})
+		}
+	}
+}
+
+// eachRepaired repairs what each cut of a workload leaves, in so many samples, behind what was promised before PromiseNothing, and has look
+// look at that.
+func eachRepaired(t *testing.T, l fattest.Layout, samples int, work func(s *fattest.Scene), look func(r *fattest.Report) error) {
+	t.Helper()
+	c, base := recordScene(t, l, shared(work))
+	from := 0
+	for _, p := range c.Promises {
+		from = max(from, p.From)
+	}
+	rng := rand.New(rand.NewPCG(3, 4))
+	one := func(x *faultdev.Cut, k int) error {
+		m := x.InOrder()
+		if k > 0 {
+			var err error
+			if m, err = x.Scattered(rng); err != nil {
+				return err
+			}
+		}
+		before, err := fattest.Check(m)
+		if err == nil {
+			err = before.DamageErr()
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := repaired(m, fat.Options{}); err != nil {
+			return err
+		}
+		r, err := fattest.Check(m)
+		if err == nil {
+			err = r.Err()
+		}
+		if err == nil {
+			err = look(r)
+		}
+		if err != nil {
+			return fmt.Errorf("repaired: %w; before that:%s", err, paths(before))
+		}
+		return nil
+	}
+	err := faultdev.EachCut(base, c.rec.Log(), func(x *faultdev.Cut) error {
+		for k := 0; x.At >= from && k < samples; k++ {
+			if err := one(x, k); err != nil {
+				return fmt.Errorf("cut after %d of %d, %d: %w", x.At, c.rec.Len(), k, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("FAT%d: %v", l.Width, err)
+	}
+}
+
+// paths are those of the files, with their sizes.
+func paths(r *fattest.Report) (s string) {
+	for _, f := range r.Files {
+		s += fmt.Sprintf(" %q (%d)", f.Path, f.Size)
+	}
+	return s
+}
+
+// TestRenameOverAndOnCut: a new file is renamed over an existing name, and then to another. A repair finds out which of two
+// names is the newer.
+func TestRenameOverAndOnCut(t *testing.T) {
+	for _, l := range cutLayouts[:2] {
+		eachRepaired(t, l, 80, func(s *fattest.Scene) {
+			for i := range 16 {
+				s.Create(fmt.Sprintf("F%d", i), "").Close()
+			}
+			s.Create("report.txt", s.Data(3000)).Close()
+			s.Mkdir("archive")
+			s.Sync()
+			s.PromiseNothing("report.txt")
+			s.Create("report.tmp", s.Data(3000)).Close()
+			s.Rename("report.tmp", "report.txt")
+			s.Rename("report.txt", "archive/report.txt")
+			s.Sync()
+		}, func(*fattest.Report) error { return nil })
+	}
+}
+
+// TestExchangeAndRenameCut: an exchange and a rename in one directory. Whose the third name is, a repair finds out.
+func TestExchangeAndRenameCut(t *testing.T) {
+	for _, l := range cutLayouts[:2] {
+		var left, right, draft string
+		eachRepaired(t, l, 80, func(s *fattest.Scene) {
+			left, right, draft = s.Data(900), s.Data(1500), s.Data(2000)
+			s.Create("left.bin", left).Close()
+			for i := range 16 {
+				s.Create(fmt.Sprintf("F%d", i), "").Close()
+			}
+			s.Create("right.bin", right).Close()
+			s.Create("draft.txt", draft).Close()
+			s.Sync()
+			s.PromiseNothing("left.bin")
+			s.Exchange("left.bin", "right.bin")
+			s.Rename("draft.txt", "final.txt")
+			s.Sync()
+		}, func(r *fattest.Report) error {
+			for _, want := range []struct{ data, one, other string }{
+				{left, "left.bin", "right.bin"}, {right, "left.bin", "right.bin"}, {draft, "draft.txt", "final.txt"},
+			} {
+				if !contains(r, want.data, want.one, want.other) {
+					return fmt.Errorf("the file of %d bytes is neither %q nor %q, but there are%s", len(want.data), want.one, want.other, paths(r))
+				}
+			}
+			return nil
+		})
+	}
+}
+
+// contains reports whether one of the paths is a file with the contents.
+func contains(r *fattest.Report, data string, paths ...string) bool {
+	for _, p := range paths {
+		if f := r.Find(p); f != nil {
+			if got, err := f.Contents(); err == nil && string(got) == data {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// TestRenameIntoHoleCut: a file is renamed to a name whose slots another name had for a moment, in two atoms or one. The new
+// name is not seen without its long name, as a repair would take the old one away then.
+func TestRenameIntoHoleCut(t *testing.T) {
+	const old, new, passing = "The old name of a document that is long.text", "The new name of a document that is long.text",
+		"A temporary file, of a name as long.tmp~~~~~~" // as many slots
+	for fill := range 20 { // where in an atom the slots are
+		eachRepaired(t, cutLayouts[1], 8, func(s *fattest.Scene) {
+			s.Create(old, s.Data(900)).Close()
+			for i := range fill {
+				s.Create(fmt.Sprintf("F%d", i), "").Close()
+			}
+			s.Sync()
+			s.PromiseNothing(old)
+			s.Create(passing, "").Close()
+			s.Create("another.txt", "").Close()
+			s.Unlink(passing)
+			s.Rename(old, new)
+			s.Sync()
+		}, func(r *fattest.Report) error {
+			if r.Find(old) == nil && r.Find(new) == nil {
+				return fmt.Errorf("neither name is there, but%s", paths(r))
+			}
+			return nil
+		})
+	}
+}
+
+// TestNameLikeAnExchange: a name that only looks like the third one of an exchange is a name like any other.
+func TestNameLikeAnExchange(t *testing.T) {
+	const like = "XCHGRATE.TMP"
+	c, base := recordScene(t, cutLayouts[1], func(c *scene) {
+		c.Create("twice.txt", c.Data(900)).Close()
+		c.Create(like, c.Data(700)).Close()
+	})
+	if err := c.rec.Replay(base, c.rec.Len()); err != nil {
+		t.Fatal(err)
+	}
+	e := fattest.NewEditor(t, base)
+	double(e)
+	e.MarkDirty()
+	if _, err := repaired(base, fat.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if r := e.Report(); r.Find(like) == nil || r.Find("OLDER.TXT") != nil {
+		t.Errorf("there are%s", paths(r))
+	}
+}
