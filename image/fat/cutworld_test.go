@@ -1,0 +1,304 @@
+package fat_test
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"fatvol/image/device"
+	"fatvol/image/device/faultdev"
+	"fatvol/image/fat"
+	"fatvol/image/fat/fattest"
+)
+
+var (
+	worlds = flag.Int("worlds", 100, "how many `worlds` TestCutWorlds cuts")
+	world1 = flag.Int("world", 0, "the `seed` of the first of them")
+)
+
+// A world is a volume on which names come, go and change at random. What was synced has to be there, after a cut and the
+// repair, under one of the names that it has had since.
+type world struct {
+	scene *scene
+	rng   *rand.Rand
+	dirs  []string              // paths; "" is the root
+	files map[string]*worldFile // by path
+	known []*worldFile          // those, and what was removed since the last sync
+	names map[string]bool       // that anything was ever given
+	needs []worldNeed
+	trace []string
+}
+
+type worldFile struct {
+	data    string
+	paths   map[string]bool // since the last sync
+	synced  bool            // before the last sync
+	touched bool            // its contents, since then
+	gone    bool            // removed or replaced
+}
+
+// A worldNeed is what has to be there from a length of the record on: contents, and where they may be.
+type worldNeed struct {
+	from  int
+	paths map[string][]string
+}
+
+func (w *world) path() string {
+	name := []string{"A.TXT", "B.TXT", "SHORT.BIN", "C"}[w.rng.IntN(4)]
+	if w.rng.IntN(4) > 0 {
+		name = fmt.Sprintf("n%d %sx", w.rng.IntN(6), strings.Repeat("long ", w.rng.IntN(4)*3))
+	}
+	w.names[name] = true
+	return path.Join(w.dirs[w.rng.IntN(len(w.dirs))], name)
+}
+
+func (w *world) isDir(p string) bool { return slices.Contains(w.dirs, p) }
+
+// below are the paths of the files in a directory, at any depth.
+func (w *world) below(dir string) (out []string) {
+	for p := range w.files {
+		if strings.HasPrefix(p, dir+"/") {
+			out = append(out, p)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// begin takes down an operation that is about to be done, and what has to be there from now on.
+func (w *world) begin(format string, args ...any) {
+	w.trace = append(w.trace, fmt.Sprintf("%4d ", w.scene.rec.Len())+fmt.Sprintf(format, args...))
+	need := worldNeed{w.scene.rec.Len(), map[string][]string{}}
+	for _, f := range w.known {
+		if f.synced && !f.touched && !f.gone && f.data != "" {
+			need.paths[f.data] = slices.Sorted(maps.Keys(f.paths))
+		}
+	}
+	w.needs = append(w.needs, need)
+}
+
+func (w *world) sync() {
+	w.begin("sync")
+	w.scene.Sync()
+	w.known = slices.DeleteFunc(w.known, func(f *worldFile) bool { return f.gone })
+	for _, f := range w.known {
+		f.synced, f.touched, f.paths = true, false, map[string]bool{}
+	}
+	for p, f := range w.files {
+		f.paths[p] = true
+	}
+}
+
+// step does one operation, or none where what it picked does not fit.
+func (w *world) step() {
+	p, q := w.path(), w.path()
+	if there := slices.Sorted(maps.Keys(w.files)); w.rng.IntN(3) > 0 && len(there) > 0 {
+		p = there[w.rng.IntN(len(there))]
+		if w.rng.IntN(3) == 0 {
+			q = there[w.rng.IntN(len(there))]
+		}
+	}
+	f, g := w.files[p], w.files[q]
+	switch k := w.rng.IntN(18); {
+	case k < 4 && f == nil && !w.isDir(p):
+		w.begin("create %q", p)
+		f = &worldFile{data: w.scene.Data(w.rng.IntN(4000)), paths: map[string]bool{p: true}}
+		w.scene.Create(p, f.data).Close()
+		w.files[p] = f
+		w.known = append(w.known, f)
+	case 4 <= k && k < 7 && f != nil:
+		f.gone = true
+		w.begin("unlink %q", p)
+		w.scene.Unlink(p)
+		delete(w.files, p)
+	case 7 <= k && k < 11 && f != nil && p != q && !w.isDir(q):
+		f.paths[q] = true
+		if g != nil {
+			g.gone = true
+		}
+		w.begin("rename %q to %q", p, q)
+		w.scene.Rename(p, q)
+		delete(w.files, p)
+		w.files[q] = f
+	case k == 11 && f != nil && g != nil && f != g:
+		f.paths[q], g.paths[p] = true, true
+		w.begin("exchange %q and %q", p, q)
+		w.scene.Exchange(p, q)
+		w.files[p], w.files[q] = g, f
+	case k == 12 && f != nil:
+		w.truncate(p, f)
+	case k == 13 && f == nil && !w.isDir(p) && strings.Count(p, "/") < 2:
+		w.begin("mkdir %q", p)
+		w.scene.Mkdir(p)
+		w.dirs = append(w.dirs, p)
+	case k == 14:
+		w.rmdir(w.dirs[w.rng.IntN(len(w.dirs))])
+	case k == 15 && g == nil && !w.isDir(q) && strings.Count(q, "/") < 2:
+		w.move(w.dirs[w.rng.IntN(len(w.dirs))], q)
+	case k > 15 && w.rng.IntN(3) == 0:
+		w.sync()
+	}
+}
+
+// truncate makes a file shorter, or writes it anew.
+func (w *world) truncate(p string, f *worldFile) {
+	f.touched = true
+	n := w.rng.IntN(len(f.data) + 1)
+	w.begin("truncate %q to %d", p, n)
+	h := w.scene.Open(p)
+	defer h.Close()
+	h.Truncate(n)
+	f.data = f.data[:n]
+	if w.rng.IntN(2) == 0 {
+		h.Truncate(0)
+		if f.data = w.scene.Data(w.rng.IntN(3000)); f.data != "" {
+			h.Append(f.data)
+		}
+	}
+}
+
+func (w *world) rmdir(dir string) {
+	inside := func(p string) bool { return strings.HasPrefix(p, dir+"/") }
+	if dir == "" || len(w.below(dir)) > 0 || slices.ContainsFunc(w.dirs, inside) {
+		return
+	}
+	w.begin("rmdir %q", dir)
+	w.scene.Rmdir(dir)
+	w.dirs = slices.DeleteFunc(w.dirs, func(p string) bool { return p == dir })
+}
+
+func (w *world) move(dir, to string) {
+	if dir == "" || to == dir || strings.HasPrefix(to, dir+"/") {
+		return
+	}
+	inside := w.below(dir)
+	for _, p := range inside {
+		w.files[p].paths[to+p[len(dir):]] = true
+	}
+	w.begin("rename %q to %q", dir, to)
+	w.scene.Rename(dir, to)
+	for i, p := range w.dirs {
+		if p == dir || strings.HasPrefix(p, dir+"/") {
+			w.dirs[i] = to + p[len(dir):]
+		}
+	}
+	for _, p := range inside {
+		f := w.files[p]
+		delete(w.files, p)
+		w.files[to+p[len(dir):]] = f
+	}
+}
+
+// judge looks at what a cut left, has it repaired, and looks again: nothing is damaged, every name is one that somebody
+// gave, and what had been synced is there.
+func (w *world) judge(m *device.Mem, at int) error {
+	before, err := fattest.Check(m)
+	if err == nil {
+		err = before.DamageErr()
+	}
+	if err == nil {
+		err = fattest.Unmingled(before)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := repaired(m, fat.Options{}); err != nil {
+		return err
+	}
+	r, err := fattest.Check(m)
+	if err != nil {
+		return err
+	}
+	for _, f := range r.Findings {
+		// What is behind the end of a directory nobody reads, and the next entry there writes over it.
+		if f.Kind != fattest.OrphanSlots || !strings.Contains(f.Detail, "behind the end") {
+			return fmt.Errorf("after the repair: %v", f)
+		}
+	}
+	for _, f := range r.Files {
+		for name := range strings.SplitSeq(strings.Trim(f.Path, "/"), "/") {
+			if name != "" && !w.names[name] && !strings.HasPrefix(name, "XCHG") {
+				return fmt.Errorf("after the repair %q has a name that nobody gave", f.Path)
+			}
+		}
+	}
+	var need worldNeed
+	for _, n := range w.needs {
+		if n.from <= at {
+			need = n
+		}
+	}
+	for data, allowed := range need.paths {
+		if !hasNamed(r, data, allowed) {
+			return fmt.Errorf("of %d bytes that were synced none of %q has them: there are%s; before the repair%s", len(data), allowed, paths(r), paths(before))
+		}
+	}
+	return nil
+}
+
+// hasNamed reports whether a file with the last name of one of the paths has the contents: a directory above it may have
+// another name at a cut.
+func hasNamed(r *fattest.Report, data string, allowed []string) bool {
+	for _, f := range r.Files {
+		if slices.ContainsFunc(allowed, func(p string) bool { return path.Base(p) == path.Base(f.Path) }) {
+			if got, err := f.Contents(); err == nil && string(got) == data {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// TestCutWorlds cuts worlds at every write. A failure names the seed and what was done: -world SEED -worlds 1 replays it.
+func TestCutWorlds(t *testing.T) {
+	n := *worlds
+	if testing.Short() {
+		n = min(n, 20)
+	}
+	cuts := 0
+	for seed := *world1; seed < *world1+n; seed++ {
+		l := []fattest.Layout{{Width: 12, Clusters: 900}, {Width: 16, Clusters: 4200}, {Width: 12, Clusters: 300, ClusterSize: 2048, RootEntries: 64}}[seed%3]
+		w := &world{rng: rand.New(rand.NewPCG(uint64(seed), 77)), dirs: []string{""}, files: map[string]*worldFile{}, names: map[string]bool{}}
+		c, base := recordScene(t, l, func(c *scene) {
+			w.scene = c
+			for i := range w.rng.IntN(14) {
+				name := fmt.Sprintf("filler%d", i)
+				w.names[name] = true
+				c.Create(name, "").Close()
+			}
+			w.sync()
+			for range 60 {
+				w.step()
+			}
+			w.sync()
+		})
+		rng := rand.New(rand.NewPCG(uint64(seed), 78))
+		err := faultdev.EachCut(base, c.rec.Log(), func(x *faultdev.Cut) error {
+			for k := 0; k == 0 || k < 3 && x.Open() > 0; k++ {
+				m, err := (*device.Mem)(nil), error(nil)
+				if k == 0 {
+					m, err = x.Torn(rng.IntN(16))
+				} else {
+					m, err = x.Scattered(rng)
+				}
+				if err == nil {
+					cuts++
+					err = w.judge(m, x.At)
+				}
+				if err != nil {
+					return fmt.Errorf("cut after %d of %d, %d: %w", x.At, c.rec.Len(), k, err)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("seed %d, FAT%d: %v\n%s", seed, l.Width, err, strings.Join(w.trace, "\n"))
+		}
+	}
+	t.Logf("%d cuts", cuts)
+}
