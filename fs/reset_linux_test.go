@@ -62,3 +62,25 @@ func TestNamesAfterReset(t *testing.T) {
 		})
 	}
 }
+
+// TestCloseDuringReset: a file is closed while the volume is taken up anew.
+func TestCloseDuringReset(t *testing.T) {
+	m := mount(t, setup{noisy: true, fat: fat.Options{CommitDelay: time.Millisecond}})
+	for range 30 {
+		f, err := os.Create(m.path("f"))
+		must(t, err)
+		_, err = f.Write(make([]byte, 5000))
+		must(t, err)
+		must(t, f.Sync())
+		eventually(t, "everything is on the medium", func() bool { return !m.vol.Pending() })
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			f.Close() // which may be stale
+		}()
+		must(t, m.vol.Reset(m.dev))
+		m.InvalidateAll()
+		<-closed
+		must(t, os.Remove(m.path("f")))
+	}
+}
