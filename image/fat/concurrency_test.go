@@ -7,9 +7,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"fatvol/image/device"
 	"fatvol/image/fat"
 	"fatvol/image/fat/fattest"
 )
@@ -191,3 +193,58 @@ func TestConcurrentFile(t *testing.T) {
 
 // same reports whether all bytes are equal: an appended record of another worker.
 func same(p []byte) bool { return len(bytes.Trim(p, string(p[:1]))) == 0 }
+
+// A lateDevice takes its time for a Sync.
+type lateDevice struct{ device.Device }
+
+func (d lateDevice) Sync() error {
+	time.Sleep(500 * time.Microsecond)
+	return d.Device.Sync()
+}
+
+// TestExchangeBesideRenames: an exchange that needs an epoch without other renames gets one, whoever renames meanwhile.
+func TestExchangeBesideRenames(t *testing.T) {
+	mem := fattest.Formatted(t, fattest.Layout{Width: 16, Clusters: 4200})
+	v, err := fat.Open(lateDevice{mem}, fat.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := v.Root()
+	create := func(name string) error {
+		n, err := v.Create(root, name, 0)
+		if err == nil {
+			n.Release(1)
+		}
+		return err
+	}
+	for k := range 40 { // so that the two names lie apart
+		err = errors.Join(err, create(fmt.Sprintf("name %d", k)))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var done atomic.Bool
+	var others sync.WaitGroup
+	for i := range 3 {
+		others.Go(func() {
+			for k := 0; !done.Load(); k++ {
+				passing, last := fmt.Sprintf("%d passing %d", i, k), fmt.Sprintf("%d last %d", i, k)
+				if err := errors.Join(create(passing), v.Rename(root, passing, root, last, 0), v.Unlink(root, last)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 20 {
+		if err := v.Rename(root, "name 0", root, "name 39", fat.RenameExchange); err != nil {
+			t.Errorf("exchange: %v", err)
+		}
+	}
+	done.Store(true)
+	others.Wait()
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	check(t, mem)
+}

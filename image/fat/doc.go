@@ -31,6 +31,7 @@
 // # Locks, in the order in which they are taken
 //
 //	Volume.life          each call, shared; Close, exclusively
+//	Volume.exchange      a rename, shared; an exchange, exclusively
 //	  Node.mu            a file's data, size and chain; never two at once
 //	    dir.loadMu       one reader, or grower, of a directory's contents
 //	      Volume.commitMu  one commit at a time, and what is left over from the last

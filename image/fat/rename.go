@@ -41,6 +41,13 @@ func (v *Volume) rename(oldDir *Node, oldName string, newDir *Node, newName stri
 	if flags&^(RenameNoReplace|RenameExchange) != 0 || flags == RenameNoReplace|RenameExchange {
 		return ErrInvalid
 	}
+	if flags == RenameExchange {
+		v.exchange.Lock() // it may need an epoch without other renames
+		defer v.exchange.Unlock()
+	} else {
+		v.exchange.RLock()
+		defer v.exchange.RUnlock()
+	}
 	for try := 0; try < maxTries; try++ {
 		stale, err := v.tryRename(oldDir, oldName, newDir, newName, flags)
 		if !stale || err != nil {
@@ -264,6 +271,11 @@ func (n *Node) hidden() bool {
 	return n.parent.dir.allFresh(n.slot-longs, longs+1)
 }
 
+// anew reports whether n's contents begin elsewhere than its entry says as yet.
+func (n *Node) anew() bool {
+	return decodeDirent(n.parent.dir.slot(n.slot), n.v.geo.Width).first != n.d.first
+}
+
 // dotdot changes ".." of n, which moves between two directories.
 func (m *move) dotdot(n, from, to *Node, ph phase) {
 	if n.dir == nil || from == to || n.dir.slots() < 2 {
@@ -346,7 +358,7 @@ func (m *move) exchange() error {
 		m.payload(m.from, a, dst, phaseAdd)
 		m.payload(m.to, b, src, phaseAdd)
 	} else {
-		if v.epoch.named || m.src.dirty || m.dst.dirty {
+		if v.epoch.named || src.anew() || dst.anew() {
 			return errCommit // a repair could not tell whose third name it is; or the medium still has one
 		}
 		t, err := v.alloc(m.to, 1)

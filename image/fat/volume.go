@@ -31,6 +31,8 @@ type Volume struct {
 	// closing: Close has begun, and nothing but it may use the volume any more.
 	closing bool
 
+	exchange sync.RWMutex // held shared by each rename, exclusively by an exchange
+
 	readOnly atomic.Bool
 	broken   atomic.Pointer[error] // set under ErrorsPanic: the answer to every call
 	noted    noted
