@@ -3,6 +3,7 @@ package fat_test
 import (
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,67 +177,85 @@ func TestCleanOnceKeptIsGiven(t *testing.T) {
 // written without the mark of use and synced.
 type marking struct {
 	*faultdev.Crash
+	mu         sync.Mutex
 	state      int // where the mark is in the boot sector
 	next, look func()
 	clean      bool
 }
 
+// arm says what is to happen, each once.
+func (d *marking) arm(state int, next, look func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.state, d.next, d.look = state, next, look
+}
+
 func (d *marking) WriteAt(p []byte, off int64) (int, error) {
-	d.clean = d.clean || off == 0 && len(p) > d.state && p[d.state]&1 == 0
+	d.mu.Lock()
+	d.clean = d.clean || d.look != nil && off == 0 && len(p) > d.state && p[d.state]&1 == 0
+	d.mu.Unlock()
 	return d.Crash.WriteAt(p, off)
 }
 
 func (d *marking) Sync() error {
-	if next := d.next; next != nil {
-		d.next = nil
+	d.mu.Lock()
+	next, look := d.next, func() {}
+	d.next = nil
+	if d.clean {
+		look, d.look, d.clean = d.look, nil, false
+	}
+	d.mu.Unlock()
+	if next != nil {
 		next()
 	}
 	err := d.Crash.Sync()
-	if d.clean && d.look != nil {
-		d.look()
-		d.look = nil
-	}
+	look()
 	return err
 }
 
-// What is written while the volume is being marked clean does not reach the medium with that mark.
+// What is written while the volume is being marked clean does not reach the medium with that mark. FAT16 and FAT32
+// have the mark in the FAT as well, where what changes beside it would go along.
 func TestWriteBesideCleanMark(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		mem := fattest.Formatted(t, fattest.Layout{Width: 32, Clusters: 66000})
-		d := &marking{Crash: faultdev.NewCrash(mem)}
-		v, err := fat.Open(d, fat.Options{CommitDelay: time.Second, Log: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
+	for _, l := range layouts {
+		t.Run(fmt.Sprintf("FAT%d", l.Width), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { writeBesideCleanMark(t, l) })
+		})
+	}
+}
+
+func writeBesideCleanMark(t *testing.T, l fattest.Layout) {
+	mem := fattest.Formatted(t, l)
+	d := &marking{Crash: faultdev.NewCrash(mem)}
+	v, err := fat.Open(d, fat.Options{CommitDelay: time.Second, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := v.Create(v.Root(), "file", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Release(1)
+	if _, err := n.WriteAt(make([]byte, 3000), 0); err != nil {
+		t.Fatal(err)
+	}
+	for v.Pending() {
+		time.Sleep(time.Millisecond)
+	}
+	// All is on the medium: the next Sync is that of the mark.
+	looked := false
+	d.arm(v.Geometry().StateOffset, func() {
+		if _, err := n.WriteAt(make([]byte, 20_000), 3000); err != nil {
+			t.Error(err)
 		}
-		d.state = v.Geometry().StateOffset
-		n, err := v.Create(v.Root(), "file", 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer n.Release(1)
-		if _, err := n.WriteAt(make([]byte, 3000), 0); err != nil {
-			t.Fatal(err)
-		}
-		for v.Pending() {
-			time.Sleep(time.Millisecond)
-		}
-		// All is on the medium: the next Sync is that of the mark.
-		d.next = func() {
-			if _, err := n.WriteAt(make([]byte, 20_000), 3000); err != nil {
-				t.Error(err)
-			}
-		}
-		looked := false
-		d.look = func() {
-			looked = true
-			isClean(t, d.Cut())
-		}
-		time.Sleep(quietTime)
-		if err := v.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if !looked || !isClean(t, mem) {
-			t.Errorf("never marked clean")
-		}
+	}, func() {
+		looked = true
+		isClean(t, d.Cut())
 	})
+	time.Sleep(quietTime)
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !looked || !isClean(t, mem) {
+		t.Errorf("never marked clean")
+	}
 }

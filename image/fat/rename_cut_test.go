@@ -68,7 +68,7 @@ func TestShrinkAndExchangeCut(t *testing.T) {
 	}
 }
 
-// eachRepaired repairs what each cut of a workload leaves, in so many samples, behind what was promised before PromiseNothing, and has look
+// eachRepaired repairs what each cut of a workload leaves, in so many samples, from what was promised last on, and has look
 // look at that.
 func eachRepaired(t *testing.T, l fattest.Layout, samples int, work func(s *fattest.Scene), look func(r *fattest.Report) error) {
 	t.Helper()
@@ -149,32 +149,61 @@ func TestRenameOverAndOnCut(t *testing.T) {
 	}
 }
 
-// TestExchangeAndRenameCut: an exchange and a rename in one directory. Whose the third name is, a repair finds out.
-func TestExchangeAndRenameCut(t *testing.T) {
-	for _, l := range cutLayouts[:2] {
-		var left, right, draft string
-		eachRepaired(t, l, 80, func(s *fattest.Scene) {
-			left, right, draft = s.Data(900), s.Data(1500), s.Data(2000)
-			s.Create("left.bin", left).Close()
-			for i := range 16 {
-				s.Create(fmt.Sprintf("F%d", i), "").Close()
+// TestExchangeBesideChangesCut: an exchange, and a rename in the same directory or new contents of one of the two. Whose the
+// third name is, a repair finds out.
+func TestExchangeBesideChangesCut(t *testing.T) {
+	const left, right = "left.bin", "right.bin"
+	exchange := func(s *fattest.Scene) { s.Exchange(left, right) }
+	rename := func(s *fattest.Scene) { s.Rename("draft.txt", "final.txt") }
+	rewrite := func(path string) func(s *fattest.Scene) {
+		return func(s *fattest.Scene) {
+			f := s.Open(path)
+			f.Truncate(0)
+			f.Append(s.Data(1200))
+			f.Close()
+		}
+	}
+	for what, c := range map[string]struct {
+		steps []func(s *fattest.Scene)
+		lost  string // which of the two is written anew
+	}{
+		"rename after it":         {[]func(*fattest.Scene){exchange, rename}, ""},
+		"rename before it":        {[]func(*fattest.Scene){rename, exchange}, ""},
+		"left written after it":   {[]func(*fattest.Scene){exchange, rewrite(left)}, right},
+		"right written after it":  {[]func(*fattest.Scene){exchange, rewrite(right)}, left},
+		"left written before it":  {[]func(*fattest.Scene){rewrite(left), exchange}, left},
+		"right written before it": {[]func(*fattest.Scene){rewrite(right), exchange}, right},
+	} {
+		t.Run(what, func(t *testing.T) {
+			samples := 20
+			if c.lost == "" {
+				samples = 80 // few cuts show what goes wrong beside a rename
 			}
-			s.Create("right.bin", right).Close()
-			s.Create("draft.txt", draft).Close()
-			s.Sync()
-			s.PromiseNothing("left.bin")
-			s.Exchange("left.bin", "right.bin")
-			s.Rename("draft.txt", "final.txt")
-			s.Sync()
-		}, func(r *fattest.Report) error {
-			for _, want := range []struct{ data, one, other string }{
-				{left, "left.bin", "right.bin"}, {right, "left.bin", "right.bin"}, {draft, "draft.txt", "final.txt"},
-			} {
-				if !contains(r, want.data, want.one, want.other) {
-					return fmt.Errorf("the file of %d bytes is neither %q nor %q, but there are%s", len(want.data), want.one, want.other, paths(r))
-				}
+			for _, l := range cutLayouts[:2] {
+				data := map[string]string{}
+				eachRepaired(t, l, samples, func(s *fattest.Scene) {
+					data = map[string]string{left: s.Data(900), right: s.Data(1500), "draft.txt": s.Data(2000)}
+					s.Create(left, data[left]).Close()
+					for i := range 16 { // so that the names lie in different atoms
+						s.Create(fmt.Sprintf("F%d", i), "").Close()
+					}
+					s.Create(right, data[right]).Close()
+					s.Create("draft.txt", data["draft.txt"]).Close()
+					s.Sync()
+					s.PromiseNothing(left)
+					for _, step := range c.steps {
+						step(s)
+					}
+					s.Sync()
+				}, func(r *fattest.Report) error {
+					for _, want := range []struct{ name, other string }{{left, right}, {right, left}, {"draft.txt", "final.txt"}} {
+						if want.name != c.lost && !contains(r, data[want.name], want.name, want.other) {
+							return fmt.Errorf("what was %q is neither that nor %q, but there are%s", want.name, want.other, paths(r))
+						}
+					}
+					return nil
+				})
 			}
-			return nil
 		})
 	}
 }
