@@ -6,6 +6,7 @@ import (
 	"io"
 	iofs "io/fs"
 	"os"
+	"path"
 	"strings"
 
 	"fatvol/image/fat"
@@ -17,7 +18,8 @@ type copier struct {
 	recursive, noClobber, follow, verbose bool
 
 	progress *progress
-	above    []iofs.FileInfo // directories that are being copied, where links are followed
+	made     map[location]string // what this command has written: what stands there, under which name
+	above    []iofs.FileInfo     // directories that are being copied, where links are followed
 	buf      []byte
 }
 
@@ -66,8 +68,14 @@ func (c *copier) say(src, dst location) {
 
 // copyFile copies one file; done is false where noClobber forbids.
 func (c *copier) copyFile(src location, info iofs.FileInfo, dst location) (done bool, err error) {
+	if err := c.justMade(dst); err != nil {
+		return false, err
+	}
 	if c.noClobber && exists(dst) {
 		return false, nil
+	}
+	if c.vols.isImage(dst) {
+		return false, fmt.Errorf("is an image that is in use: did you mean %s:/?", dst)
 	}
 	if src.tree == dst.tree && foldName(src.name) == foldName(dst.name) {
 		return false, errors.New("is the same file")
@@ -100,7 +108,53 @@ func (c *copier) write(src location, r io.Reader, info iofs.FileInfo, dst locati
 	if err != nil {
 		return errors.Join(err, d.Discard())
 	}
-	return d.Commit()
+	if err := d.Commit(); err != nil {
+		return err
+	}
+	c.note(dst)
+	return nil
+}
+
+// key is what a file that is there is known by: names that its tree takes for one have the same.
+func (c *copier) key(l location) (key location, ok bool) {
+	if _, is := l.tree.(streamTree); is {
+		return key, false
+	}
+	info, err := l.tree.Stat(l.name)
+	if err != nil || !info.Mode().IsRegular() {
+		return key, false
+	}
+	dir, name := path.Dir(path.Clean(l.name)), info.Name()
+	if _, onFAT := l.onVolume(); onFAT {
+		parts := strings.Split(foldName(dir+"/"+name), "/")
+		for i, p := range parts {
+			if p != "." && p != ".." {
+				parts[i] = strings.TrimRight(p, ". ")
+			}
+		}
+		return location{tree: l.tree, name: strings.Join(parts, "/")}, true
+	}
+	return location{tree: l.tree, name: dir + "/" + name}, true
+}
+
+// note remembers that the command has written a file.
+func (c *copier) note(l location) {
+	if key, ok := c.key(l); ok {
+		if c.made == nil {
+			c.made = map[location]string{}
+		}
+		c.made[key] = l.String()
+	}
+}
+
+// justMade refuses to replace what the command itself has written: two sources have one name there.
+func (c *copier) justMade(l location) error {
+	if key, ok := c.key(l); ok {
+		if as, is := c.made[key]; is {
+			return fmt.Errorf("would replace %s, which was written just before: both have one name there", as)
+		}
+	}
+	return nil
 }
 
 // pump copies r to w until its end or an interrupt.
@@ -163,6 +217,9 @@ func (c *copier) copyDir(src location, info iofs.FileInfo, dst location) bool {
 	}
 	c.above = c.above[:len(c.above)-1]
 	// After all that is in it, which changes it.
+	if src.base() == "" { // the root of a volume has no times
+		return whole && c.ctx.Err() == nil
+	}
 	if err := dst.tree.Chtimes(dst.name, accessTime(info), info.ModTime()); err != nil && dst.base() != "" {
 		c.failAt(dst, err)
 		return false

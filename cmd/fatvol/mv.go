@@ -3,6 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	iofs "io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -54,13 +58,29 @@ func (c *copier) move(src, dst location) {
 			c.failAt(src, err)
 			return
 		}
+		c.note(dst)
 		c.say(src, dst)
 		return
 	}
-	if c.copy(src, dst) {
-		r := remover{job: c.job, recursive: true, force: true}
-		r.remove(src)
+	if !c.copy(src, dst) {
+		return
 	}
+	// What is removed must be on the other medium before.
+	if err := settle(dst); err != nil {
+		c.failAt(dst, err)
+		return
+	}
+	// A link goes itself; what it leads to stays, as does what links in a directory lead to.
+	if t, ok := src.tree.(hostTree); ok {
+		if st, err := os.Lstat(t.path(src.name)); err == nil && st.Mode()&os.ModeSymlink != 0 {
+			if err := t.Remove(src.name); err != nil {
+				c.failAt(src, err)
+			}
+			return
+		}
+	}
+	r := remover{job: c.job, recursive: true, force: true}
+	r.remove(src)
 }
 
 // rename moves within a tree.
@@ -76,8 +96,48 @@ func (c *copier) rename(src, dst location) error {
 		}
 		return fmt.Errorf("is a directory, and %s a file", dst)
 	}
+	if foldName(src.name) != foldName(dst.name) {
+		if err := c.justMade(dst); err != nil {
+			return err
+		}
+	}
 	if err := src.tree.Rename(src.name, dst.name); err != nil {
 		return fmt.Errorf("cannot be renamed to %s: %w", dst, reason(err))
+	}
+	return nil
+}
+
+// settle brings what was copied to l to its medium.
+func settle(l location) error {
+	if v, ok := l.onVolume(); ok {
+		return v.Sync()
+	}
+	t, ok := l.tree.(hostTree)
+	if !ok {
+		return nil
+	}
+	top := t.path(l.name)
+	err := filepath.WalkDir(top, func(path string, e iofs.DirEntry, err error) error {
+		if err != nil || !e.IsDir() && !e.Type().IsRegular() {
+			return err
+		}
+		return syncPath(path)
+	})
+	return errors.Join(err, syncPath(filepath.Dir(top)))
+}
+
+// syncPath syncs a file or directory, unless it cannot be read or the host has no such thing for it.
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrPermission) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Sync(); !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENOTSUP) {
+		return err
 	}
 	return nil
 }

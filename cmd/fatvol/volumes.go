@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 
 	"fatvol/image"
 	"fatvol/image/replay"
@@ -46,6 +47,18 @@ func (v *volumes) find(path string) *usedImage {
 	im := &usedImage{path: path, file: file, offsets: map[int64]volumeTree{}, parts: map[string]volumeTree{}}
 	v.images = append(v.images, im)
 	return im
+}
+
+// isImage reports whether a place of the host is one of the images themselves.
+func (v *volumes) isImage(l location) bool {
+	t, ok := l.tree.(hostTree)
+	if !ok {
+		return false
+	}
+	file, err := os.Stat(t.path(l.name))
+	return err == nil && file.Mode().IsRegular() && slices.ContainsFunc(v.images, func(im *usedImage) bool {
+		return im.file != nil && os.SameFile(im.file, file)
+	})
 }
 
 // at is the location that a place means.
