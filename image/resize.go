@@ -45,7 +45,7 @@ func (l *Layout) RoomFor(p Partition) (Room, error) {
 		r.Limit -= r.tail
 	}
 	for _, q := range l.Partitions {
-		if q.Start > p.Start && !q.Logical && q.Err == nil {
+		if q.Start > p.Start && !q.Logical { // also one that ends beyond the image
 			r.Limit, r.Last = min(r.Limit, q.Start), false
 		}
 	}
