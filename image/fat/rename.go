@@ -51,22 +51,10 @@ func (v *Volume) rename(oldDir *Node, oldName string, newDir *Node, newName stri
 	for try := 0; try < maxTries; try++ {
 		stale, err := v.tryRename(oldDir, oldName, newDir, newName, flags)
 		if !stale || err != nil {
-			v.endExchange()
 			return v.settleDir(err)
 		}
 	}
 	return fmt.Errorf("names kept changing: %w", ErrNotExist)
-}
-
-// endExchange commits an exchange with a third name, before its files change any more: what a cut leaves of it shows in their
-// having two names each, by where their contents begin. Should it fail, the committer tries again, and reports it.
-func (v *Volume) endExchange() {
-	v.meta.RLock()
-	spare := v.epoch.spare
-	v.meta.RUnlock()
-	if spare {
-		_ = v.sync()
-	}
 }
 
 // tryRename looks both names up, and does the rename unless they mean something else by then.
