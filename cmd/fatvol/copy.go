@@ -216,13 +216,12 @@ func (c *copier) copyDir(src location, info iofs.FileInfo, dst location) bool {
 		whole = c.copyEntry(src.child(e.Name()), e, dst.child(e.Name())) && whole
 	}
 	c.above = c.above[:len(c.above)-1]
-	// After all that is in it, which changes it.
-	if src.base() == "" { // the root of a volume has no times
-		return whole && c.ctx.Err() == nil
-	}
-	if err := dst.tree.Chtimes(dst.name, accessTime(info), info.ModTime()); err != nil && dst.base() != "" {
-		c.failAt(dst, err)
-		return false
+	// After all that is in it, which changes it. The root of a volume has no times.
+	if src.base() != "" {
+		if err := dst.tree.Chtimes(dst.name, accessTime(info), info.ModTime()); err != nil && dst.base() != "" {
+			c.failAt(dst, err)
+			return false
+		}
 	}
 	return whole && c.ctx.Err() == nil
 }

@@ -70,15 +70,6 @@ func (c *copier) move(src, dst location) {
 		c.failAt(dst, err)
 		return
 	}
-	// A link goes itself; what it leads to stays, as does what links in a directory lead to.
-	if t, ok := src.tree.(hostTree); ok {
-		if st, err := os.Lstat(t.path(src.name)); err == nil && st.Mode()&os.ModeSymlink != 0 {
-			if err := t.Remove(src.name); err != nil {
-				c.failAt(src, err)
-			}
-			return
-		}
-	}
 	r := remover{job: c.job, recursive: true, force: true}
 	r.remove(src)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 )
@@ -42,7 +43,7 @@ type remover struct {
 
 // remove removes what is at l, and reports whether it is gone. What went wrong is said.
 func (r *remover) remove(l location) bool {
-	info, err := l.tree.Stat(l.name)
+	info, err := lstat(l)
 	switch {
 	case r.ctx.Err() != nil:
 		return false
@@ -59,6 +60,14 @@ func (r *remover) remove(l location) bool {
 		return false
 	}
 	return r.removeInfo(l, info.IsDir(), info.Mode())
+}
+
+// lstat is Stat, but a link of the host is a link, whatever it leads to.
+func lstat(l location) (iofs.FileInfo, error) {
+	if t, ok := l.tree.(hostTree); ok {
+		return os.Lstat(t.path(l.name))
+	}
+	return l.tree.Stat(l.name)
 }
 
 func (r *remover) removeInfo(l location, isDir bool, mode iofs.FileMode) bool {
