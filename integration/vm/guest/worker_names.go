@@ -88,12 +88,7 @@ func open(r *recorder, n int) {
 	}
 	dropCached(f, w)
 	r.do(guestapi.OpRead, slot, func() error {
-		buf := alignedBuffer(w.Block)
-		n, err := pread(f, buf, 0)
-		if err := full(n, len(buf), err); err != nil {
-			return err
-		}
-		return checkUnchanged(buf, w, slot)
+		return readUnchanged(f, alignedBuffer(w.Block), w, slot, 0)
 	})
 	r.do(guestapi.OpClose, slot, f.Close)
 }
