@@ -99,6 +99,38 @@ func TestErrorsPanic(t *testing.T) {
 	}
 }
 
+// TestErrorsPanicWhileMounting: the repair of a volume that was not unmounted properly may find damage before the
+// mount is there, or after it. Either way the process ends by itself, and in order.
+func TestErrorsPanicWhileMounting(t *testing.T) {
+	img := damagedVolume(t)
+	patch(t, img, 0x25, []byte{1}) // not unmounted properly
+	for range 10 {
+		dir := t.TempDir()
+		cmd := exec.Command(binary(t), "mount", "-f", "-o", "errors=panic", img, dir)
+		var log bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &log, &log
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		noteMount(dir, cmd.Process.Pid)
+		late := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+		_ = cmd.Wait() // judged by what it says
+		late.Stop()
+		forgetMount(dir)
+		if code := cmd.ProcessState.ExitCode(); code < 0 || strings.Contains(log.String(), "goroutine ") {
+			freeMount(dir)
+			t.Fatalf("%v: %s", cmd.ProcessState, &log)
+		}
+		if !strings.Contains(log.String(), "errors=panic") {
+			t.Errorf("the log does not say why: %s", &log)
+		}
+		if left := mountTable(t, dir); left != "" {
+			freeMount(dir)
+			t.Errorf("still mounted: %s", left)
+		}
+	}
+}
+
 func TestUseFree(t *testing.T) {
 	const wrong = 1234
 	for options, want := range map[string]bool{"rw": false, "usefree": true} {

@@ -31,6 +31,7 @@ type served struct {
 	label   string
 	server  *fs.Server
 	live    atomic.Pointer[fs.Server] // server, for those who may ask before it is there
+	damaged atomic.Bool               // errors=panic: nobody may go on with the volume
 	record  *record                   // nil where none could be written
 	control *control                  // nil without a record
 	noLog   error                     // why there is no logger in the background
@@ -131,6 +132,9 @@ func (s *served) mount() (err error) {
 		return errors.Join(err, s.close())
 	}
 	s.live.Store(s.server)
+	if s.damaged.Load() {
+		s.detach() // when it was found, there was nothing to detach yet
+	}
 	if s.medium.gate.Status().State != watch.Present {
 		s.server.InvalidateAll() // it went in between, when nobody could be told
 	}
@@ -215,7 +219,14 @@ func (s *served) close() error {
 // panicked is what errors=panic comes to: nobody may go on with the volume.
 func (s *served) panicked(cause error) {
 	s.log.Error("damage found, and errors=panic asked for: the volume answers errors and is detached", "err", cause)
-	if err := s.server.Detach(); err != nil {
+	s.damaged.Store(true) // before live is looked at: mount does it the other way round
+	if s.live.Load() != nil {
+		s.detach()
+	}
+}
+
+func (s *served) detach() {
+	if err := s.live.Load().Detach(); err != nil {
 		s.log.Error("detach", "dir", s.req.dir, "err", err)
 	}
 }
