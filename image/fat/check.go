@@ -56,7 +56,7 @@ const (
 // leaves no worse than before. An error means that there is no volume, or that the device failed.
 func Check(dev device.Device, opt CheckOptions) (*CheckResult, error) {
 	v, err := Open(dev, Options{ReadOnly: !opt.Repair, Geometry: opt.Geometry, Names: opt.Names, Errors: ErrorsContinue,
-		Repair: RepairNo, CommitDelay: -1, Now: opt.Now, Log: slog.New(slog.DiscardHandler), NoAtime: true})
+		Repair: RepairNo, CommitDelay: -1, Now: opt.Now, Log: slog.New(slog.DiscardHandler), NoAtime: true, check: true})
 	if err != nil {
 		return nil, err
 	}

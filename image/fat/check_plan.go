@@ -6,7 +6,8 @@ import "fmt"
 type stage int
 
 const (
-	stageTable  stage = iota // entries that no file has
+	stageCopy   stage = iota // the FAT that others than a check read
+	stageTable               // entries that no file has
 	stageChain               // where chains lead
 	stageDouble              // whose they are
 	stageSize                // how long they are, and what directories say of themselves

@@ -71,7 +71,7 @@ func (v *Volume) otherCopies(idx uint32, data []byte, fn func(off int64, want []
 		if bytes.Equal(other, data) {
 			continue
 		}
-		for from := 0; from < len(data); from += atom {
+		for from := (len(data) - 1) / atom * atom; from >= 0; from -= atom {
 			to := min(from+atom, len(data))
 			if bytes.Equal(other[from:to], data[from:to]) {
 				continue
@@ -124,8 +124,13 @@ func (c *checker) volumeFaults(broken bool) (out []*fault, err error) {
 		add(f)
 	}
 	if c.space.other > 0 {
-		add(fault{problem: problem{kind: CopyBehind, text: fmt.Sprintf("in %d bytes", c.space.other)}, stage: stageState,
-			action: "the first is copied", fix: c.copyFATs})
+		f := fault{problem: problem{kind: CopyBehind, text: fmt.Sprintf("in %d bytes", c.space.other)}, stage: stageState,
+			action: "the first is copied", fix: c.copyFATs}
+		if v.geo.firstUnsound() {
+			f.kind, f.stage = BadFAT, stageCopy
+			f.action = fmt.Sprintf("FAT %d, which is sound, is copied", v.geo.ActiveFAT+1)
+		}
+		add(f)
 	}
 	info, err := c.infoFault()
 	if err != nil {

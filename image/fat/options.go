@@ -49,6 +49,8 @@ type Options struct {
 	// CommitDelay is the age at which changed metadata is committed in the background; 0 is 1 s,
 	// negative is never (only Sync, Flush, Close and a full cache commit).
 	CommitDelay time.Duration
+
+	check bool // a check has the volume, and may change what is damaged
 }
 
 const (

@@ -29,6 +29,7 @@ const (
 	BadLong     ProblemKind = "part of a long name with a cluster"
 	AfterEnd    ProblemKind = "entries behind the end of the directory"
 	BadLabel    ProblemKind = "volume label where none belongs"
+	BadFAT      ProblemKind = "the beginning of the first FAT is not one"
 	BadReserved ProblemKind = "reserved entries of the FAT"
 	BadInfo     ProblemKind = "FSInfo sector"
 	BadBackup   ProblemKind = "backup of the boot sector differs"

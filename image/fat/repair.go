@@ -86,7 +86,7 @@ func (v *Volume) Repaired() <-chan struct{} {
 // startRepair begins the repair of a volume that was found dirty. Nobody uses the volume yet.
 func (v *Volume) startRepair() {
 	v.aliases = nil
-	if !v.keepDirty || v.opt.ReadOnly {
+	if !v.keepDirty || v.opt.ReadOnly || v.geo.firstUnsound() {
 		v.repair.Store(nil)
 		return
 	}

@@ -210,11 +210,12 @@ func (r *repair) copies() error {
 	if !v.geo.Mirrored || v.geo.FATs < 2 {
 		return nil
 	}
-	for idx := uint32(0); idx < t.pageCount; idx++ {
+	// From the end: by its first entry a FAT counts as sound.
+	for idx := t.pageCount; idx > 0; idx-- {
 		if err := r.alive(); err != nil {
 			return err
 		}
-		n, err := v.copyPage(idx)
+		n, err := v.copyPage(idx - 1)
 		if r.log.copied += n; err != nil {
 			return fmt.Errorf("bring up the other FATs: %w", err)
 		}
@@ -252,6 +253,11 @@ func (v *Volume) copyPage(idx uint32) (written int64, err error) {
 		at := (off - v.geo.FATStart) % v.geo.FATBytes
 		if _, pending := v.mirror[at]; pending || dirty&(1<<(at%pageBytes/atom)) != 0 {
 			return nil
+		}
+		if at == 0 {
+			if err := v.syncDevice(); err != nil {
+				return err
+			}
 		}
 		written += int64(len(want))
 		return v.write(want, off)

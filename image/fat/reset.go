@@ -34,6 +34,9 @@ func (v *Volume) Reset(dev device.Device) error {
 	if err != nil {
 		return fmt.Errorf("reset: %w", err)
 	}
+	if err := geo.chooseFAT(dev); err != nil {
+		return fmt.Errorf("reset: %w", err)
+	}
 	if geo.Width != v.geo.Width {
 		return fmt.Errorf("reset: %w: %v, expected %v", ErrCorrupt, geo.Width, v.geo.Width)
 	}
@@ -53,6 +56,9 @@ func (v *Volume) Reset(dev device.Device) error {
 	}
 	v.begin(geo, boot)
 	if err := v.readState(dev); err != nil {
+		return fmt.Errorf("reset: %w", err)
+	}
+	if err := v.protectFATs(); err != nil {
 		return fmt.Errorf("reset: %w", err)
 	}
 	v.startRepair()

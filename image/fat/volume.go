@@ -98,6 +98,9 @@ func Open(dev device.Device, opt Options) (*Volume, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := geo.chooseFAT(dev); err != nil {
+		return nil, err
+	}
 	names, err := NewNames(opt.Names)
 	if err != nil {
 		return nil, err
@@ -115,6 +118,9 @@ func Open(dev device.Device, opt Options) (*Volume, error) {
 	v.readOnly.Store(opt.ReadOnly)
 	v.begin(geo, boot)
 	if err := v.readState(dev); err != nil {
+		return nil, err
+	}
+	if err := v.protectFATs(); err != nil {
 		return nil, err
 	}
 	v.startRepair()
