@@ -74,7 +74,8 @@ func checkCommand() *cobra.Command {
 			if err != nil {
 				return failf(checkUsage, "check %s: %w", args[0], err)
 			}
-			out := cmd.OutOrStdout()
+			told := &reporter{w: cmd.OutOrStdout()}
+			var out io.Writer = told
 			if asJSON {
 				out = io.Discard
 			}
@@ -87,13 +88,11 @@ func checkCommand() *cobra.Command {
 				return failf(checkOperational, "check %s: %w", args[0], about(args[0], err))
 			}
 			if asJSON {
-				enc := json.NewEncoder(cmd.OutOrStdout())
+				enc := json.NewEncoder(told)
 				enc.SetIndent("", "  ")
-				if err := enc.Encode(report); err != nil {
-					return failf(checkOperational, "check %s: %w", args[0], err)
-				}
+				_ = enc.Encode(report) // told has the error
 			}
-			return report.exit()
+			return told.end(checkOperational, "check "+args[0], report.exit())
 		},
 	}
 	f := cmd.Flags()

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -53,7 +52,9 @@ func defragCommand() *cobra.Command {
 			if err := andError(err, o.close()); err != nil {
 				return offlineError("defrag", args[0], err)
 			}
-			return withCode(exitSystem, req.print(cmd.OutOrStdout(), report))
+			told := &reporter{w: cmd.OutOrStdout()}
+			req.print(told, report)
+			return told.end(exitSystem, "defrag "+args[0], nil)
 		},
 	}
 	f := cmd.Flags()
@@ -95,14 +96,15 @@ func newSurveyInfo(s *fat.Survey) *surveyInfo {
 	return &surveyInfo{s.Files, s.Dirs, s.Fragmented, s.Fragments, s.Free, s.FreeRuns, s.LargestFree, s.Lost}
 }
 
-func (r *defragRequest) print(out io.Writer, rep *fat.DefragReport) error {
+func (r *defragRequest) print(out *reporter, rep *fat.DefragReport) {
 	if r.json {
 		enc := json.NewEncoder(out)
 		enc.SetIndent("", "  ")
-		return enc.Encode(defragInfo{r.dryRun, *newSurveyInfo(rep.Before), newSurveyInfo(rep.After), rep.Moved, rep.Bytes, rep.Left, rep.LeftPaths})
+		_ = enc.Encode(defragInfo{r.dryRun, *newSurveyInfo(rep.Before), newSurveyInfo(rep.After), rep.Moved, rep.Bytes, rep.Left, rep.LeftPaths}) // out has the error
+		return
 	}
 	if r.quiet {
-		return nil
+		return
 	}
 	moved := "moved"
 	if r.dryRun {
@@ -122,7 +124,6 @@ func (r *defragRequest) print(out io.Writer, rep *fat.DefragReport) error {
 	if more := rep.Left - uint64(len(rep.LeftPaths)); more > 0 {
 		fmt.Fprintf(out, "  and %d more\n", more)
 	}
-	return nil
 }
 
 // surveyText is how the files of a volume lie, in one line.

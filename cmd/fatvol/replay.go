@@ -35,7 +35,8 @@ func replayCommand() *cobra.Command {
 		Short: "Write the changes to the image, if it is as it was left",
 		Args:  exactly("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return replayApplyFile(cmd.OutOrStdout(), args[0], onto)
+			told := &reporter{w: cmd.OutOrStdout()}
+			return told.end(exitSystem, "replay apply "+args[0], replayApplyFile(told, args[0], onto))
 		},
 	}
 	extract := &cobra.Command{
@@ -46,7 +47,8 @@ func replayCommand() *cobra.Command {
 			"which, is said.",
 		Args: exactly("FILE", "DIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return replayExtract(cmd.OutOrStdout(), args[0], args[1], onto)
+			told := &reporter{w: cmd.OutOrStdout()}
+			return told.end(exitSystem, "replay extract "+args[0], replayExtract(told, args[0], args[1], onto))
 		},
 	}
 	for _, c := range []*cobra.Command{apply, extract} {
@@ -60,13 +62,19 @@ func replayCommand() *cobra.Command {
 				"next mount of the volume writes it; the other commands are for when that does not do.\n" +
 				"Their FILE is a path, or a name as shown here.",
 			Args: cobra.NoArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error { return replayList(cmd.OutOrStdout()) },
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				told := &reporter{w: cmd.OutOrStdout()}
+				return told.end(exitSystem, "replay list", replayList(told))
+			},
 		},
 		&cobra.Command{
 			Use:   "show FILE",
 			Short: "Show what changes a file holds",
 			Args:  exactly("FILE"),
-			RunE:  func(cmd *cobra.Command, args []string) error { return replayShow(cmd.OutOrStdout(), args[0]) },
+			RunE: func(cmd *cobra.Command, args []string) error {
+				told := &reporter{w: cmd.OutOrStdout()}
+				return told.end(exitSystem, "replay show "+args[0], replayShow(told, args[0]))
+			},
 		},
 		extract, apply,
 		&cobra.Command{
@@ -127,7 +135,7 @@ func replayDiscard(name string) error {
 	return nil
 }
 
-func replayList(out io.Writer) error {
+func replayList(out *reporter) error {
 	dir, err := stateDir()
 	if err != nil {
 		return withCode(exitFailed, err)
@@ -149,7 +157,8 @@ func replayList(out io.Writer) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", name, info.Saved.Local().Format(time.DateTime),
 			byteCount(info.Bytes), len(info.Files)+info.Omitted, printable(info.Label), printable(info.Image))
 	}
-	return withCode(exitSystem, w.Flush())
+	_ = w.Flush() // the reporter has the error
+	return nil
 }
 
 func replayShow(out io.Writer, name string) error {

@@ -50,7 +50,9 @@ func resizeCommand() *cobra.Command {
 			}
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
-			return offlineError("resize", args[0], req.run(ctx, cmd.OutOrStdout(), args[0], args[1], cfg))
+			told := &reporter{w: cmd.OutOrStdout()}
+			err = offlineError("resize", args[0], req.run(ctx, told, args[0], args[1], cfg))
+			return told.end(exitSystem, "resize "+args[0], err)
 		},
 	}
 	f := cmd.Flags()
