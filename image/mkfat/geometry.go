@@ -18,7 +18,8 @@ type Wishes struct {
 	SectorSize  int // bytes: 512 (the default), 1024, 2048 or 4096
 	ClusterSize int // bytes
 	FATs        int // 1 to 4; 2 by default
-	// RootEntries is how many slots the root directory needs at least, on FAT12 and FAT16.
+	// RootEntries is how many slots the root directory needs at least. More than FAT12 and FAT16 can count
+	// make the volume FAT32, whose root directory has no limit of its own.
 	RootEntries int
 	// Partition says that the volume is a partition of a disk: it has no floppy's geometry.
 	Partition bool
@@ -137,20 +138,22 @@ func Bounds(w Wishes) (least, most int64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	if least, most = c.bounds(w.Width); least == 0 {
-		return 0, 0, c.impossible(w.Width)
+	if least, most = c.bounds(c.width); least == 0 {
+		return 0, 0, c.impossible(c.width)
 	}
 	return least, most, nil
 }
 
 // chooser holds what does not depend on width and cluster size.
 type chooser struct {
-	base        Shape
-	size        int64
-	width       fat.Width // 0 when free
-	fixed       int       // sectors of a cluster; 0 when free
-	first       int       // where to begin on FAT12 and FAT16
-	rootEntries int
+	base  Shape
+	size  int64
+	width fat.Width // 0 when free
+	fixed int       // sectors of a cluster; 0 when free
+	first int       // where to begin on FAT12 and FAT16
+	// Of the root directory of FAT12 and FAT16: how many entries it has at least, and at most. Both are whole
+	// sectors, as the specification asks and other drivers insist.
+	rootEntries, mostRoot int
 }
 
 func newChooser(size int64, w Wishes) (*chooser, error) {
@@ -174,7 +177,15 @@ func newChooser(size int64, w Wishes) (*chooser, error) {
 		base:  Shape{SectorSize: w.SectorSize, FATs: w.FATs, media: 0xf8},
 		size:  size,
 		width: w.Width, fixed: w.ClusterSize / w.SectorSize, first: firstPerCluster,
-		rootEntries: max(defaultRootSlots, w.RootEntries),
+	}
+	perSector := w.SectorSize / fat.DirSlot
+	c.rootEntries = int(ceilDiv(int64(max(defaultRootSlots, w.RootEntries)), int64(perSector))) * perSector
+	c.mostRoot = math.MaxUint16 / perSector * perSector
+	if c.rootEntries > c.mostRoot && w.Width == 0 {
+		c.width = fat.FAT32
+	}
+	if c.rootEntries > c.mostRoot && c.width != fat.FAT32 {
+		return nil, fmt.Errorf("%w: a root directory of %d entries: FAT12 and FAT16 have at most %d", ErrGeometry, w.RootEntries, c.mostRoot)
 	}
 	c.base.setDisk(sectors)
 	if f, ok := floppies[size>>10]; ok && size%1024 == 0 && !w.Partition && w.SectorSize == minSectorSize {
@@ -202,8 +213,6 @@ func (w *Wishes) check() error {
 			ErrGeometry, w.ClusterSize, w.SectorSize, w.SectorSize, 2*w.SectorSize, 4*w.SectorSize, w.SectorSize*maxPerCluster)
 	case w.FATs < 1 || w.FATs > 4:
 		return fmt.Errorf("%w: %d FATs: there are 1 to 4, usually 2", ErrGeometry, w.FATs)
-	case w.RootEntries > math.MaxUint16:
-		return fmt.Errorf("%w: a root directory of %d entries: FAT12 and FAT16 have at most %d", ErrGeometry, w.RootEntries, math.MaxUint16)
 	}
 	return nil
 }
@@ -339,14 +348,14 @@ func (c *chooser) shape(w fat.Width, n int) Shape {
 		return ceilDiv(sectors, int64(n)) * int64(n)
 	}
 	if w == fat.FAT32 {
-		s.Reserved = reservedFAT32
+		s.Reserved = int(align(reservedFAT32))
 	} else {
 		s.RootEntries = c.rootEntries
-		if root := align(s.rootSectors()); s.Sectors > unaligned {
-			s.RootEntries = int(root) * s.SectorSize / fat.DirSlot
-		}
+		root := align(s.rootSectors())
+		s.RootEntries = min(int(root)*s.SectorSize/fat.DirSlot, c.mostRoot)
+		// A sector that is one too many to be counted is reserved instead, which keeps the data aligned.
+		s.Reserved = int(align(int64(s.Reserved)) + root - s.rootSectors())
 	}
-	s.Reserved = int(align(int64(s.Reserved)))
 	// What is left is for clusters and their entries: bits of a cluster and of its entries in all FATs.
 	left := s.Sectors - int64(s.Reserved) - s.rootSectors()
 	if left <= 0 {

@@ -243,6 +243,8 @@ func TestGeometryErrors(t *testing.T) {
 		{64 << 20, Wishes{Width: fat.FAT32, ClusterSize: 65536}, "too small for FAT32 with clusters of 65536 bytes: at least 4"},
 		{64 << 20, Wishes{Width: fat.FAT12, ClusterSize: 512}, "too large for FAT12 with clusters of 512 bytes: at most "},
 		{1440 << 10, Wishes{RootEntries: 300}, "holds 224 entries, 300 are needed"},
+		{64 << 20, Wishes{Width: fat.FAT16, RootEntries: 65521}, "a root directory of 65521 entries: FAT12 and FAT16 have at most 65520"},
+		{32 << 20, Wishes{RootEntries: 65521}, "too small for FAT32"},
 	} {
 		_, err := Choose(c.size, c.w)
 		if !errors.Is(err, ErrGeometry) || !strings.Contains(err.Error(), c.want) {
