@@ -91,7 +91,8 @@ func (t *table) write(dev device.Device) error {
 	}
 	f := tableWriter{dev}
 	sector := int64(t.sector)
-	entry := &mbr.Partition{Index: 1, Type: t.mbrTypeOf(), Start: uint32(t.start / sector), Size: uint32(t.length / sector)}
+	// As the volume, a partition of 2 TiB leaves the last sector out, which cannot be counted.
+	entry := &mbr.Partition{Index: 1, Type: t.mbrTypeOf(), Start: uint32(t.start / sector), Size: uint32(min(t.length/sector, math.MaxUint32))}
 	if t.scheme == GPT {
 		// The library's own protective entry has no CHS addresses, and a size that wraps.
 		entry = &mbr.Partition{Index: 1, Type: mbr.Type(0xee), Start: 1, Size: uint32(min(t.size/sector-1, math.MaxUint32))}
