@@ -122,11 +122,10 @@ func TestScanTar(t *testing.T) {
 				checkSample(t, root)
 			})
 		}
-		// Cut anywhere, it is an error; but a checksum behind the end of the archive may be missing.
-		for cut := 0; cut < len(data); cut += 1 + len(data)/40 {
+		// Cut anywhere, it is an error.
+		for cut := 0; cut < len(data)-2*tarBlock; cut += 1 + len(data)/40 {
 			spool := NewSpool(t.TempDir())
-			root, err := ScanTar(bytes.NewReader(data[:cut]), spool, ScanOptions{})
-			if err == nil && (len(root.Children) != 5 || cut < len(data)-len(data)/4) {
+			if _, err := ScanTar(bytes.NewReader(data[:cut]), spool, ScanOptions{}); err == nil {
 				t.Errorf("%s cut at %d is a tree", ext, cut)
 			}
 			spool.Close()

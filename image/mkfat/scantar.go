@@ -42,15 +42,15 @@ func ScanTar(r io.Reader, spool *Spool, opt ScanOptions) (*Node, error) {
 		return nil, err
 	}
 	defer done()
-	end := &endWatch{r: in}
+	if err := s.scan(&endWatch{r: in}); err != nil {
+		return nil, err
+	}
 	if s.file == nil {
-		in = end // which cannot seek over the contents, and need not
-	}
-	if err := s.scan(tar.NewReader(in)); err != nil {
-		return nil, err
-	}
-	if err := s.ended(end); err != nil {
-		return nil, err
+		// What comes behind the end is the checksum of what was compressed, and filling that its writer wants
+		// to be rid of.
+		if _, err := io.Copy(io.Discard, in); err != nil {
+			return nil, fmt.Errorf("tar archive: %w", err)
+		}
 	}
 	if opt.Follow {
 		l := tarLinks{s.links, s.byPath, map[*Node]*Node{}}
@@ -114,52 +114,47 @@ func (s *tarScanner) open(r io.Reader) (in io.Reader, done func(), err error) {
 	return in, done, err
 }
 
-// An endWatch remembers whether the last bytes read were zeros.
+// An endWatch remembers whether the block that was read last is zeros: the end of an archive. A program that ended
+// too early must not pass for one that was done, and package tar takes any end between two entries for that of the
+// archive.
 type endWatch struct {
 	r    io.Reader
 	zero bool
 }
 
+// Read fills p, so that headers, and they alone between two entries, come as whole blocks.
 func (e *endWatch) Read(p []byte) (int, error) {
-	n, err := e.r.Read(p)
+	n, err := io.ReadFull(e.r, p)
+	if err == io.ErrUnexpectedEOF {
+		err = nil // the next call has it
+	}
 	if n > 0 {
-		e.zero = isZero(p[:n])
+		e.zero = n == tarBlock && len(bytes.Trim(p[:n], "\x00")) == 0
 	}
 	return n, err
 }
 
-func isZero(p []byte) bool { return len(bytes.Trim(p, "\x00")) == 0 }
-
-// ended makes sure that the archive has its end, which is a block of zeros: a program that ended too early
-// must not pass for one that was done.
-func (s *tarScanner) ended(end *endWatch) error {
-	zero := end.zero
-	if s.file != nil {
-		at, err := s.file.Seek(0, io.SeekCurrent)
-		if err != nil {
-			return err
-		}
-		last := make([]byte, min(at, tarBlock))
-		if _, err := s.file.ReadAt(last, at-int64(len(last))); err != nil {
-			return err
-		}
-		zero = isZero(last)
+// Seek lets package tar skip the contents of a file; where that cannot be done it reads them.
+func (e *endWatch) Seek(offset int64, whence int) (int64, error) {
+	if s, ok := e.r.(io.Seeker); ok {
+		return s.Seek(offset, whence)
 	}
-	if !zero {
-		return fmt.Errorf("tar archive: its end is missing: %w", io.ErrUnexpectedEOF)
-	}
-	return nil
+	return 0, errors.ErrUnsupported
 }
 
 // tarBlock is the unit of archives, in bytes.
 const tarBlock = 512
 
-func (s *tarScanner) scan(t *tar.Reader) error {
+func (s *tarScanner) scan(in *endWatch) error {
+	t := tar.NewReader(in)
 	for first := true; ; first = false {
+		in.zero = false
 		h, err := t.Next()
 		switch {
-		case err == io.EOF:
+		case err == io.EOF && in.zero:
 			return nil
+		case err == io.EOF:
+			return fmt.Errorf("tar archive: its end is missing: %w", io.ErrUnexpectedEOF)
 		case first && (errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF)):
 			return ErrNotTar
 		case err != nil:
