@@ -27,6 +27,7 @@ func rootCommand() *cobra.Command {
 			return unknownCommand(cmd, args[0])
 		},
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Version:           versionLine(), // makes the flag --version
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
@@ -44,7 +45,20 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(versionCommand(), manCommand(), unmounterCommand(), searchCommand())
 	root.AddCommand(execInternals()...)
 	addCompletions(root)
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		help.Args = func(_ *cobra.Command, topic []string) error {
+			if c, _, err := root.Find(topic); len(topic) > 0 && (err != nil || c == root) {
+				return unknownCommand(root, topic[0])
+			}
+			return nil
+		}
+	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if cmd == root {
+			return failf(exitUsage, "%w: see 'fatvol --help'", err)
+		}
 		return failf(exitUsage, "%s: %w: see '%s --help'", cmd.Name(), err, cmd.CommandPath())
 	})
 	return root
