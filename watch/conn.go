@@ -49,6 +49,7 @@ type conn struct {
 	quit    chan struct{}
 	once    sync.Once
 	closed  chan struct{} // closed when the host has been
+	ended   chan struct{} // closed when, besides, no call of it is under way any more
 	free    sync.Pool     // of *job
 	bad     atomic.Bool   // a call failed although the medium was there
 
@@ -88,7 +89,7 @@ func newConn(h Host, timeout time.Duration, meter *meter) *conn {
 		host: h, timeout: timeout, meter: meter,
 		slots: make(chan struct{}, maxCalls), jobs: make(chan *job),
 		syncTurn: make(chan struct{}, 1),
-		quit:     make(chan struct{}), closed: make(chan struct{}), base: time.Now(),
+		quit:     make(chan struct{}), closed: make(chan struct{}), ended: make(chan struct{}), base: time.Now(),
 	}
 	c.quick, _ = h.(noWaiter)
 	c.watch.wake = make(chan struct{}, 1)
@@ -229,6 +230,10 @@ func (c *conn) close() {
 			c.host.Close()
 			c.meter.stuck.Add(-1)
 			close(c.closed)
+			for range maxCalls { // each call has a slot until it ends, and holds the open file as long
+				c.slots <- struct{}{}
+			}
+			close(c.ended)
 		}()
 	})
 }

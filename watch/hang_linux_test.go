@@ -3,8 +3,10 @@ package watch_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -194,6 +196,53 @@ func TestStuckCallsAreBounded(t *testing.T) {
 		synctest.Wait()
 		if st := r.Status(); st.State != watch.Present || r.Counters().Stuck != 0 {
 			t.Errorf("%+v, %+v", st, r.Counters())
+		}
+	})
+}
+
+// TestHostAnswersAgain: a host that hung and answers again ends what hung in it one call after the other. Until it has
+// ended all of them the image cannot be opened again, which is nothing to tell anybody.
+func TestHostAnswersAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var writing atomic.Int64
+		r := newRig(t, func(r *rig, cfg *watch.Config) {
+			open := cfg.Open
+			cfg.Open = func() (watch.Host, error) {
+				h, err := open()
+				if err == nil && writing.Load() > 0 {
+					h.Close()
+					return nil, errors.New("somebody else has it") // the lock of a call that has not ended
+				}
+				return h, err
+			}
+		})
+		defer r.close()
+		opens, writes := make(gate), make(gate)
+		r.slot.SetHook(func(c fakemedium.Call) error {
+			switch c.Op {
+			case "open":
+				opens.wait()
+			case "write":
+				writing.Add(1)
+				writes.wait()
+				writing.Add(-1)
+			}
+			return nil
+		})
+		if err := r.write(0, 1); !isGone(err) {
+			t.Fatalf("write to a hung host: %v", err)
+		}
+		r.Look()
+		time.Sleep(time.Minute)
+		r.expect(watch.Gone, 1)
+		close(opens)
+		r.Look()
+		time.Sleep(5 * time.Second)
+		close(writes)
+		time.Sleep(2 * time.Second)
+		r.expect(watch.Present, 2)
+		if said := r.handler.with("not taken"); len(said) > 0 {
+			t.Errorf("log: %q", said)
 		}
 	})
 }

@@ -66,9 +66,13 @@ func (m *Medium) returns(ctx context.Context) {
 
 // verify looks once at what is at the path, and reports whether the medium is back.
 func (m *Medium) verify(ctx context.Context) bool {
-	m.awaitRelease(ctx)
+	m.awaitRelease(ctx, minLook)
 	m.meter.looks.Add(1)
 	h, err := m.reopen(ctx)
+	// A host that answers again ends what hung in it one call after the other, and each may take its time.
+	if err != nil && !absent(err) && m.awaitRelease(ctx, m.cfg.IOTimeout) {
+		h, err = m.reopen(ctx)
+	}
 	if err != nil {
 		if !absent(err) && m.transition(news{event: evSeen}) {
 			m.refuse(err)
@@ -103,21 +107,28 @@ func (m *Medium) verify(ctx context.Context) bool {
 	return false
 }
 
-// awaitRelease waits until the descriptor of the generation before is closed: its lock would keep the image from
-// being opened again, as if it were somebody else's. A host that hangs may never close it, so it waits for
-// minLook at most.
-func (m *Medium) awaitRelease(ctx context.Context) {
+// awaitRelease waits until the open file of the generation before is closed: the lock of that would keep the image from
+// being opened again, as if it were somebody else's. A host that hangs may never let go of it, so it waits for
+// d at most. It reports whether there was something to wait for, and it came.
+func (m *Medium) awaitRelease(ctx context.Context, d time.Duration) bool {
 	c := m.left.Load()
 	if c == nil {
-		return
+		return false
 	}
-	timer := time.NewTimer(minLook)
+	select {
+	case <-c.ended:
+		return false
+	default:
+	}
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-c.closed:
+	case <-c.ended:
+		return true
 	case <-timer.C:
 	case <-ctx.Done():
 	}
+	return false
 }
 
 // examine returns nil if c is the image that was left.
