@@ -13,6 +13,8 @@
 // it is pulled, the stick's file can be changed with the tools of this side, as another computer
 // would.
 //
+// A network share is NFS from nfsserver, a process of the guest that a test stops or ends.
+//
 // Instants are compared on the guest's clock: Pull translates the instant of the pull, and says how
 // well it knows it. Emulation on a busy machine is slow in bursts, so each measurement comes with
 // what the guest lost to those, and the limits of the scenes are counted without it.

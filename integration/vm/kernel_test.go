@@ -25,7 +25,7 @@ var errNotPrepared = errors.New("not there; integration/vm/prepare.sh fetches it
 var wantedModules = []string{
 	"virtio_pci", "virtio_console", "virtio_blk",
 	"xhci_pci", "usb_storage", "uas", "sd_mod",
-	"loop", "ext4", "crc32c_generic", "vfat", "fuse", "dm_mod",
+	"loop", "ext4", "crc32c_generic", "vfat", "fuse", "dm_mod", "nfsv3",
 	"nls_cp437", "nls_cp850", "nls_cp1251", "nls_cp932", "nls_ascii", "nls_iso8859_1", "nls_iso8859_15", "nls_utf8",
 }
 

@@ -85,7 +85,7 @@ func (v *VM) cleanUp() {
 	}
 	var exit guestapi.Exit
 	if err == nil {
-		err = v.call("Run", guestapi.Command{Args: []string{"sh", "-c", "killall -q fatvol; losetup -D; rm -rf /tmp/* /mnt/* /media/* /var/lib/fatvol"}}, &exit)
+		err = v.call("Run", guestapi.Command{Args: []string{"sh", "-c", "killall -q fatvol nfsserver; losetup -D; rm -rf /tmp/* /mnt/* /media/* /var/lib/fatvol"}}, &exit)
 	}
 	if err != nil {
 		v.t.Errorf("the virtual machine could not be cleaned up, the next test boots another: %v", err)

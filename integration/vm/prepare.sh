@@ -12,7 +12,7 @@ command -v qemu-system-x86_64 >/dev/null || missing="$missing qemu-system-x86"
 command -v busybox >/dev/null || missing="$missing busybox-static"
 command -v xz >/dev/null || missing="$missing xz-utils"
 kernel=
-[ -e cache/kernel/complete ] || kernel=yes
+[ cache/kernel/complete -nt prepare.sh ] || kernel=yes
 [ "$missing$kernel" ] || exit 0
 
 if [ "$(uname -m)" != x86_64 ] || ! command -v apt-get >/dev/null; then
@@ -44,7 +44,7 @@ echo "prepare.sh: fetching $package"
 	(cd "$tmp" && apt-get -q -o APT::Sandbox::User=root download "$package")
 }
 dpkg-deb --fsys-tarfile "$tmp"/*.deb | tar -x -C "$tmp" --wildcards --no-anchored \
-	'vmlinuz-*' 'kernel/fs/*' 'kernel/lib/*' 'kernel/crypto/*' 'kernel/arch/*' 'kernel/net/9p/*' \
+	'vmlinuz-*' 'kernel/fs/*' 'kernel/lib/*' 'kernel/crypto/*' 'kernel/arch/*' 'kernel/net/9p/*' 'kernel/net/sunrpc/*' \
 	'kernel/drivers/usb/*' 'kernel/drivers/scsi/*' 'kernel/drivers/block/*' 'kernel/drivers/char/*' \
 	'kernel/drivers/virtio/*' 'kernel/drivers/md/*' 'kernel/block/*' 'kernel/drivers/cdrom/*' 'modules.builtin'
 mv "$tmp"/boot/vmlinuz-* "$tmp/vmlinuz"

@@ -119,6 +119,7 @@ func buildInitramfs(t testing.TB, path string, more func(*initramfs)) error {
 	c.file("etc/group", []byte("root:x:0:\nuser:x:1000:\n"))
 	c.copyFile(goBinary(t, "fatvol/integration/vm/guest"), "init")
 	c.copyFile(goBinary(t, "fatvol/cmd/fatvol"), "bin/fatvol")
+	c.copyFile(goBinary(t, "fatvol/integration/vm/nfsserver"), "bin/nfsserver")
 	for _, name := range guestPrograms {
 		c.copyProgram(name)
 	}
