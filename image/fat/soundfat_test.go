@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"fatvol/image/device"
@@ -40,12 +41,16 @@ func TestBadFirstFAT(t *testing.T) {
 				m := spread(t, l)
 				before := readable(t, m)
 				fattest.NewEditor(t, m).Leak(3) // to be repaired as well, but later
+				runs := scanned(t, m)
 				r, err := fattest.Check(m)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if err := damage(m, r.Volume); err != nil {
 					t.Fatal(err)
+				}
+				if now := scanned(t, m); !slices.Equal(now, runs) {
+					t.Errorf("ScanTable: %v, want %v", now, runs)
 				}
 				mountedReadOnly(t, m)
 				cutChecks(t, m, before)
@@ -72,6 +77,22 @@ func spread(t *testing.T, l fattest.Layout) *device.Mem {
 		t.Fatal(err)
 	}
 	return base
+}
+
+func scanned(t *testing.T, m *device.Mem) (runs []fat.Run) {
+	t.Helper()
+	boot := make([]byte, fat.BootSize)
+	if _, err := m.ReadAt(boot, 0); err != nil {
+		t.Fatal(err)
+	}
+	g, err := fat.ParseGeometry(boot, m.Size(), fat.GeometryOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fat.ScanTable(m, g, func(r fat.Run) error { runs = append(runs, r); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return runs
 }
 
 // mountedReadOnly opens a volume as a mount does.

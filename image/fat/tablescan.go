@@ -30,7 +30,7 @@ type Run struct {
 // entry of FAT12 lies across two chunks.
 const scanChunk = 3 << 18
 
-// ScanTable reads the active FAT from end to end and calls fn for its runs in the order of their
+// ScanTable reads the FAT that a mount reads from end to end and calls fn for its runs in the order of their
 // clusters; together they are the data area, without gaps. No chain is followed, so that a damaged
 // FAT gives odd runs and nothing worse, and the memory needed is the same for every volume. An error
 // of fn ends the scan.
@@ -38,7 +38,11 @@ func ScanTable(dev device.Device, g *Geometry, fn func(Run) error) error {
 	w := widths[g.Width]
 	entries := int64(g.Clusters) + int64(firstCluster)
 	size := (entries*int64(g.Width) + 7) / 8
-	base := g.FATStart + int64(g.ActiveFAT)*g.FATBytes
+	sound := *g
+	if err := sound.chooseFAT(dev); err != nil {
+		return err
+	}
+	base := g.FATStart + int64(sound.ActiveFAT)*g.FATBytes
 	chunk := make([]byte, min(scanChunk, size))
 	var run Run
 	c, next := Cluster(0), false // next: the last cluster of run leads to c
