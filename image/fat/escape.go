@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Names on a disk can hold what must not reach the kernel, a terminal or a script: slashes, control
@@ -53,6 +55,9 @@ func appendHex(dst []byte, u uint16) []byte {
 
 // show is the text of a name for the kernel. Its key by Fold is that of visible(units).
 func (n *Names) show(units []uint16) string {
+	if n.lossy() {
+		units = normalize(units)
+	}
 	var buf [maxShown + 3*maxUnits]byte
 	out := buf[:0]
 	// Everything from here on is dots and spaces.
@@ -92,13 +97,31 @@ func (n *Names) show(units []uint16) string {
 	return string(out)
 }
 
-// appendRune appends r in the character set of names outside.
+// appendRune appends r in the character set of names outside; as a letter and its marks, where that has only these.
 func (n *Names) appendRune(dst []byte, r rune) ([]byte, bool) {
 	if n.io == nil {
 		return utf8.AppendRune(dst, r), true
 	}
-	return n.io.appendRune(dst, r)
+	if out, ok := n.io.appendRune(dst, r); ok {
+		return out, true
+	}
+	parts := []rune(norm.NFD.String(string(r)))
+	if len(parts) < 2 {
+		return dst, false
+	}
+	out := dst
+	for _, part := range parts {
+		var ok bool
+		if out, ok = n.io.appendRune(out, part); !ok {
+			return dst, false
+		}
+	}
+	return out, true
 }
+
+// lossy reports whether names are shown with question marks for what the character set of names outside lacks. What
+// it lacks depends on the normal form, which is C then for all that is shown or compared, as it is for what Parse makes.
+func (n *Names) lossy() bool { return n.io != nil && !n.uniXlate }
 
 // appendUnknown appends what stands for a character that the iocharset does not have. A question
 // mark cannot be turned back; visible sees to it that names are compared as they are shown.
@@ -113,11 +136,12 @@ func (n *Names) appendUnknown(dst []byte, units []uint16) []byte {
 }
 
 // visible is the units of a name that its shown form tells. They differ from the ones on the disk
-// only where the iocharset lacks a character and uni_xlate is off.
+// only with an iocharset and without uni_xlate: by the normal form, and where that lacks a character.
 func (n *Names) visible(units []uint16) []uint16 {
-	if n.io == nil || n.uniXlate {
+	if !n.lossy() {
 		return units
 	}
+	units = normalize(units)
 	var out []uint16 // stays nil while nothing differs
 	var buf [8]byte
 	for i := 0; i < len(units); i++ {
@@ -127,7 +151,7 @@ func (n *Names) visible(units []uint16) []uint16 {
 		}
 		known := utf16.IsSurrogate(r)
 		if !known {
-			_, known = n.io.appendRune(buf[:0], r)
+			_, known = n.appendRune(buf[:0], r)
 		}
 		switch {
 		case !known && out == nil:

@@ -16,6 +16,7 @@ func fuzzNames(t testing.TB) []*Names {
 		newNames(t, NameOptions{ShortName: ShortWinNT, NoNumTail: true, CodePage: "932"}),
 		newNames(t, NameOptions{ShortName: ShortLower, Check: CheckStrict, CodePage: "857"}),
 		newNames(t, NameOptions{IOCharset: "iso8859-15", CodePage: "850"}),
+		newNames(t, NameOptions{IOCharset: "cp1258", CodePage: "1258"}),
 		newNames(t, NameOptions{IOCharset: "euc-jp", CodePage: "932", UniXlate: true, ShortName: ShortWin95}),
 	}
 }
@@ -53,6 +54,7 @@ func FuzzNames(f *testing.F) {
 	for _, s := range []string{
 		"readme.txt", "e\u0301 \U0001f600.TXT", "a:002fb", "::00610062", ":d83d:de00", "con", "..", "a. .", "\xff\xfe", "日本語¥",
 		"a\x00/\x00b\x00", "\x3d\xd8x\x00", "A\x00:\x000\x000\x002\x00e\x00", strings.Repeat("\x00\xd8", 255), "\x3c\x00\x38\x03",
+		"A:0300", "A\x00\x00\x03", "A\x00\x23\x03", "\xa0\x1e", "A\xf2", "A:0323",
 	} {
 		f.Add([]byte(s))
 	}
