@@ -78,6 +78,21 @@ func checkSample(t *testing.T, root *Node) {
 	}
 }
 
+// archiveFile is an open file with the contents.
+func archiveFile(t *testing.T, data []byte) *os.File {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "archive")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
 func TestScanTar(t *testing.T) {
 	plain := archive(t, tarSample...)
 	pack := map[string]func(w io.Writer) (io.WriteCloser, error){
@@ -99,15 +114,7 @@ func TestScanTar(t *testing.T) {
 			}
 			data = b.Bytes()
 		}
-		path := filepath.Join(t.TempDir(), "archive."+ext)
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
+		f := archiveFile(t, data)
 		for name, r := range map[string]io.Reader{"file": f, "stream": bytes.NewReader(data)} {
 			t.Run(ext+" "+name, func(t *testing.T) {
 				spool := NewSpool(t.TempDir())

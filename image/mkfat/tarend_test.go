@@ -5,8 +5,6 @@ import (
 	"bytes"
 	"compress/flate"
 	"io"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
@@ -15,22 +13,13 @@ import (
 // scanBytes scans an archive from a file and from a stream.
 func scanBytes(t *testing.T, data []byte) (ofFile, ofStream error) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "archive")
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
 	scan := func(r io.Reader) error {
 		spool := NewSpool(t.TempDir())
 		defer spool.Close()
 		_, err := ScanTar(r, spool, ScanOptions{})
 		return err
 	}
-	return scan(f), scan(bytes.NewReader(data))
+	return scan(archiveFile(t, data)), scan(bytes.NewReader(data))
 }
 
 // TestTarEndsBetweenEntries: an archive that ends where an entry could begin has lost what comes behind, whatever

@@ -85,19 +85,26 @@ func checkGone(s *Scene, reports []guestapi.WorkReport, mark uint64, p Pulled, w
 	end := max(went, last.Start)
 	s.late("the last success", p, end, limitLoaded, reports)
 	gone := span{end + 1, away}
-	if other := onlyEIO(tallyOf(reports, gone)); len(other) > 0 {
-		s.t.Errorf("while the stick was away, calls ended with anything but EIO:\n%v", other)
-	}
-	if lies := wrong(reports, span{p.Before.At, away}); len(lies) > 0 {
-		s.t.Errorf("callers were told what is not so:\n%s", strings.Join(lies[:min(len(lies), 10)], "\n"))
-	}
-	if slow := slowest(reports, span{p.Before.At - int64(time.Second), away}); slow.End-slow.Start > int64(ioTimeout+time.Second) {
-		s.t.Errorf("a call took %.1f ms: %v", ms(slow.End-slow.Start), slow)
-	}
+	s.checkAnswers(reports, p.Before.At, gone, ioTimeout+time.Second)
 	for _, w := range reports {
 		if w.Work.Kind != guestapi.Pulse && len(tallyOf([]guestapi.WorkReport{w}, gone)) == 0 {
 			s.t.Errorf("the %s made no call while the stick was away", w.Work.Kind)
 		}
+	}
+}
+
+// checkAnswers checks the answers to calls: the truth from an instant on, nothing but EIO in the span that begins after it,
+// each within the limit.
+func (v *VM) checkAnswers(reports []guestapi.WorkReport, from int64, gone span, limit time.Duration) {
+	v.t.Helper()
+	if other := onlyEIO(tallyOf(reports, gone)); len(other) > 0 {
+		v.t.Errorf("while the medium was away, calls ended with anything but EIO:\n%v", other)
+	}
+	if lies := wrong(reports, span{from, gone.to}); len(lies) > 0 {
+		v.t.Errorf("callers were told what is not so:\n%s", strings.Join(lies[:min(len(lies), 10)], "\n"))
+	}
+	if slow := slowest(reports, span{from - int64(time.Second), gone.to}); slow.End-slow.Start > int64(limit) {
+		v.t.Errorf("a call took %.1f ms: %v", ms(slow.End-slow.Start), slow)
 	}
 }
 
