@@ -30,7 +30,7 @@ func run(argv []string) (code int) {
 	}()
 	err := dispatch(context.Background(), argv)
 	if err != nil && !errors.Is(err, errReported) {
-		fmt.Fprintf(os.Stderr, "fatvol: %v\n", err)
+		complain("%v", err)
 	}
 	return exitCode(err)
 }

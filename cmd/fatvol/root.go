@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -137,7 +136,5 @@ func atMost(name string) cobra.PositionalArgs {
 	}
 }
 
-// complain tells the user something that does not make the command fail.
-func complain(format string, args ...any) {
-	fmt.Fprintf(os.Stderr, "fatvol: "+format+"\n", args...)
-}
+// complain tells the user something on standard error.
+func complain(format string, args ...any) { tell(os.Stderr, format, args...) }

@@ -70,20 +70,20 @@ func umountAndWait(ctx context.Context, out, errOut io.Writer, path string, flag
 	}
 	switch {
 	case record == nil:
-		fmt.Fprintf(errOut, "fatvol: umount %s: unmounted, but its serving process left no record: cannot tell when the image is complete\n", m.Mountpoint)
+		tell(errOut, "umount %s: unmounted, but its serving process left no record: cannot tell when the image is complete", m.Mountpoint)
 		return nil
 	case !wasAlive:
 		return deadServerError(m.Mountpoint, record)
 	}
 	if others := otherMounts(m); len(others) > 0 {
-		fmt.Fprintf(errOut, "fatvol: umount %s: unmounted here; the volume is still mounted on %s\n", m.Mountpoint, strings.Join(others, ", "))
+		tell(errOut, "umount %s: unmounted here; the volume is still mounted on %s", m.Mountpoint, strings.Join(others, ", "))
 		return nil
 	}
 	if err := awaitEnd(ctx, errOut, m.Mountpoint, record, flags); err != nil {
 		return err
 	}
 	if flags.verbose {
-		fmt.Fprintf(out, "fatvol: %s unmounted, %s is complete\n", m.Mountpoint, record.Image)
+		tell(out, "%s unmounted, %s is complete", m.Mountpoint, record.Image)
 	}
 	return nil
 }
@@ -126,10 +126,10 @@ func awaitEnd(ctx context.Context, errOut io.Writer, dir string, record *recordV
 			waiting = false
 		case <-timer.C:
 			if flags.lazy {
-				fmt.Fprintf(errOut, "fatvol: umount %s: detached; PID %d serves it until its last user is done\n", dir, record.PID)
+				tell(errOut, "umount %s: detached; PID %d serves it until its last user is done", dir, record.PID)
 				return nil
 			}
-			fmt.Fprintf(errOut, "fatvol: umount %s: unmounted; waiting for PID %d to finish %s (it may be mounted in another name space as well)\n",
+			tell(errOut, "umount %s: unmounted; waiting for PID %d to finish %s (it may be mounted in another name space as well)",
 				dir, record.PID, record.Image)
 		case <-ctx.Done():
 			return failf(exitInterrupted, "umount %s: interrupted: unmounted, but PID %d has not finished %s", dir, record.PID, record.Image)
