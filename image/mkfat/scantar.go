@@ -125,8 +125,8 @@ type endWatch struct {
 // Read fills p, so that headers, and they alone between two entries, come as whole blocks.
 func (e *endWatch) Read(p []byte) (int, error) {
 	n, err := io.ReadFull(e.r, p)
-	if err == io.ErrUnexpectedEOF {
-		err = nil // the next call has it
+	if err == io.ErrUnexpectedEOF && n > 0 {
+		err = nil // the next call has it; without a byte, it is what a decompressor says of data that are cut off
 	}
 	if n > 0 {
 		e.zero = n == tarBlock && len(bytes.Trim(p[:n], "\x00")) == 0

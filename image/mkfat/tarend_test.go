@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 )
 
 // scanBytes scans an archive from a file and from a stream.
@@ -74,5 +75,22 @@ func TestPackedTarIsVerified(t *testing.T) {
 	data[bytes.Index(data, content)] ^= 0x10
 	if ofFile, ofStream := scanBytes(t, data); ofFile == nil || ofStream == nil {
 		t.Errorf("changed: file: %v, stream: %v", ofFile, ofStream)
+	}
+}
+
+// TestPackedTarIsCut: where compressed data end too early, in whatever way the decompressor tells, the scan ends.
+func TestPackedTarIsCut(t *testing.T) {
+	var b bytes.Buffer
+	w, err := zstd.NewWriter(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(archive(t, tarSample...)); err != nil || w.Close() != nil {
+		t.Fatal("no archive")
+	}
+	for cut := range b.Len() {
+		if ofFile, ofStream := scanBytes(t, b.Bytes()[:cut]); ofFile == nil || ofStream == nil {
+			t.Fatalf("cut at %d of %d: file: %v, stream: %v", cut, b.Len(), ofFile, ofStream)
+		}
 	}
 }
