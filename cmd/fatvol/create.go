@@ -82,7 +82,7 @@ func (c *createFlags) run(ctx context.Context, out io.Writer, path string) error
 	if err := target.settle(c, &opt); err != nil {
 		return failf(exitUsage, "create %s: %w", path, err)
 	}
-	spool := mkfat.NewSpool(filepath.Dir(path))
+	spool := mkfat.NewSpool(target.spoolDir())
 	defer spool.Close()
 	tree, err := c.scan(spool, target.info)
 	if err != nil {
@@ -194,6 +194,15 @@ func checkDirectory(path string) error {
 		return fmt.Errorf("its directory is not there: make it with mkdir: %w", err)
 	}
 	return err
+}
+
+// spoolDir is where an archive that can be read only once is kept meanwhile: where there is room for the image, and
+// for a disk not beside its device file, where everything is in memory and only root can make files.
+func (t *createTarget) spoolDir() string {
+	if t.isDisk() {
+		return os.TempDir()
+	}
+	return filepath.Dir(t.path)
 }
 
 func (t *createTarget) isDisk() bool { return t.host != nil && t.host.IsDisk() }
