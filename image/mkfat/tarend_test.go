@@ -88,7 +88,7 @@ func TestPackedTarIsCut(t *testing.T) {
 	if _, err := w.Write(archive(t, tarSample...)); err != nil || w.Close() != nil {
 		t.Fatal("no archive")
 	}
-	for cut := range b.Len() {
+	for cut := 0; cut < b.Len(); cut += 1 + b.Len()/60 {
 		if ofFile, ofStream := scanBytes(t, b.Bytes()[:cut]); ofFile == nil || ofStream == nil {
 			t.Fatalf("cut at %d of %d: file: %v, stream: %v", cut, b.Len(), ofFile, ofStream)
 		}
