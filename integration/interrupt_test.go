@@ -14,8 +14,8 @@ import (
 // Commands that are interrupted while they wait for the host, at several moments: the host holds the k-th call
 // until the signal is there.
 
-// interrupted runs fatvol, sends it SIGINT while the host holds the k-th call, and lets the host go on. held is
-// false where it ended before.
+// interrupted runs fatvol, sends it SIGINT while the host holds the k-th call, and lets the host go on, slowly at
+// first. held is false where it ended before.
 func interrupted(t *testing.T, h *host, k int, args ...string) (out string, code int, held bool) {
 	t.Helper()
 	h.hang(k)
@@ -53,7 +53,15 @@ func interrupted(t *testing.T, h *host, k int, args ...string) (out string, code
 		if err := cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
-		// It waits for the thread that is held, or another one has it: either way before the call ends.
+		// The kernel hands it to another thread, or to the one that is held when its call ends, and that thread to
+		// the program's own code. Until then the host answers one call at a time, or all is done before that.
+		for range 256 {
+			h.hang(1)
+			await("neither ends nor goes on", func() bool { return h.held() > 0 || hasEnded() })
+			if hasEnded() {
+				break
+			}
+		}
 	}
 	h.heal()
 	await("does not end", hasEnded)

@@ -50,7 +50,7 @@ func TestGoneAndBack(t *testing.T) {
 					t.Fatal(err)
 				}
 			})
-		}, "shrank|1048576 bytes|the file ends at"},
+		}, "shrank|1048576 bytes|the file ends at|shorter than"},
 		{"replaced by another volume", func(t testing.TB) *stage {
 			other := mkfsFAT(t, 40<<20, "-F", "32", "-s", "1", "-i", "12345678")
 			return fileStage(t, func(t testing.TB, img string) { put(t, other, img) })
