@@ -189,6 +189,9 @@ func (s *tarScanner) entry(t *tar.Reader, h *tar.Header) error {
 			n.Refused = fmt.Errorf("hard link to %q, which is not before it in the archive", h.Linkname)
 		} else {
 			*n = *to
+			if target, is := s.links[to]; is {
+				s.links[n] = target
+			}
 		}
 	case tar.TypeSymlink:
 		n.Refused = errSymlink

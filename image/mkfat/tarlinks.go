@@ -55,25 +55,10 @@ func (l *tarLinks) original(n *Node) *Node {
 
 // follow finds the file or directory that a link leads to.
 func (l *tarLinks) follow(link *Node, above []*Node) (*Node, error) {
-	to := link
-	for range maxLinks {
-		target, is := l.targets[to]
-		if !is {
-			break
-		}
-		at := path.Join(to.parent.path(), target)
-		switch {
-		case path.IsAbs(target), at == "..", strings.HasPrefix(at, "../"):
-			return nil, fmt.Errorf("%w out of the archive, to %q", errSymlink, target)
-		case at == ".":
-			at = ""
-		}
-		if to = l.byPath[at]; to == nil {
-			return nil, fmt.Errorf("%w to %q, which is not in the archive", errSymlink, target)
-		}
-	}
-	if _, is := l.targets[to]; is {
-		return nil, fmt.Errorf("%w that leads to itself", errSymlink)
+	links := 0
+	to, err := l.walk(link.parent, l.targets[link], &links)
+	if err != nil {
+		return nil, err
 	}
 	for _, up := range above {
 		if up == to {
@@ -81,6 +66,40 @@ func (l *tarLinks) follow(link *Node, above []*Node) (*Node, error) {
 		}
 	}
 	return to, nil
+}
+
+// walk goes from a directory to where a link in it leads, as a kernel does: through the links on the way, which it
+// counts, and up from where they have led.
+func (l *tarLinks) walk(at *Node, target string, links *int) (*Node, error) {
+	if *links++; *links > maxLinks {
+		return nil, fmt.Errorf("%w that leads to itself", errSymlink)
+	}
+	if path.IsAbs(target) {
+		return nil, fmt.Errorf("%w out of the archive, to %q", errSymlink, target)
+	}
+	for elem := range strings.SplitSeq(target, "/") {
+		switch {
+		case elem == "..":
+			if at = at.parent; at == nil {
+				return nil, fmt.Errorf("%w out of the archive, to %q", errSymlink, target)
+			}
+			continue
+		case elem == "", elem == ".":
+			continue
+		}
+		next := l.byPath[path.Join(at.path(), elem)]
+		if next == nil {
+			return nil, fmt.Errorf("%w to %q, which is not in the archive", errSymlink, target)
+		}
+		if further, is := l.targets[next]; is {
+			var err error
+			if next, err = l.walk(at, further, links); err != nil {
+				return nil, err
+			}
+		}
+		at = next
+	}
+	return at, nil
 }
 
 // copy is a node of its own, with all that is below. The links in it lead where they led from their first
