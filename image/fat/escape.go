@@ -23,8 +23,9 @@ import (
 // byte, which is a surrogate without its other half.
 //
 // A name that would take more than maxShown bytes this way, which only a name made of such units
-// does, is shown as "::" and the hexadecimal digits of all of its units instead, at most 1022
-// bytes: the kernel takes names up to 1024 bytes and fails a whole directory for a longer one.
+// does, is shown as "::" and the hexadecimal digits of all of its units instead (of the ones on the
+// disk, where the normal form has more than a name can have), at most 1022 bytes: the kernel takes
+// names up to 1024 bytes and fails a whole directory for a longer one.
 const (
 	escapeMark = ':'
 	escapeLen  = 5 // bytes of an escaped unit
@@ -55,6 +56,7 @@ func appendHex(dst []byte, u uint16) []byte {
 
 // show is the text of a name for the kernel. Its key by Fold is that of visible(units).
 func (n *Names) show(units []uint16) string {
+	disk := units
 	if n.lossy() {
 		units = normalize(units)
 	}
@@ -90,8 +92,12 @@ func (n *Names) show(units []uint16) string {
 	if len(out) <= maxShown {
 		return string(out)
 	}
+	told := n.visible(units)
+	if len(told) > maxUnits {
+		told = disk // has the same key
+	}
 	out = append(out[:0], hexMark...)
-	for _, u := range n.visible(units) {
+	for _, u := range told {
 		out = appendHex(out, u)
 	}
 	return string(out)

@@ -55,6 +55,7 @@ func FuzzNames(f *testing.F) {
 		"readme.txt", "e\u0301 \U0001f600.TXT", "a:002fb", "::00610062", ":d83d:de00", "con", "..", "a. .", "\xff\xfe", "日本語¥",
 		"a\x00/\x00b\x00", "\x3d\xd8x\x00", "A\x00:\x000\x000\x002\x00e\x00", strings.Repeat("\x00\xd8", 255), "\x3c\x00\x38\x03",
 		"A:0300", "A\x00\x00\x03", "A\x00\x23\x03", "\xa0\x1e", "A\xf2", "A:0323",
+		strings.Repeat("\x00\xd8", 250) + strings.Repeat("\x58\x09", 5), // 260 units in normal form
 	} {
 		f.Add([]byte(s))
 	}
