@@ -259,3 +259,23 @@ func writeBesideCleanMark(t *testing.T, l fattest.Layout) {
 		t.Errorf("never marked clean")
 	}
 }
+
+// Clusters that were allocated beyond the size of a file that nobody has open are given back as well.
+func TestCleanAfterAllocateUnopened(t *testing.T) {
+	for _, l := range layouts {
+		t.Run(fmt.Sprintf("FAT%d", l.Width), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				v, mem := open(t, l, fat.Options{CommitDelay: time.Second})
+				n := create(t, v, v.Root(), "file")
+				defer n.Release(1)
+				if err := n.Allocate(0, 50_000, true); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(quietTime)
+				if !isClean(t, mem) {
+					t.Error("not marked clean")
+				}
+			})
+		})
+	}
+}

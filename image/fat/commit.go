@@ -220,11 +220,12 @@ func (v *Volume) reclaim() error {
 	v.waitForRepair()
 	v.commitMu.Lock()
 	defer v.commitMu.Unlock()
-	for first := true; ; first = false {
+	for tried := false; ; {
 		v.meta.RLock()
 		// A file that is in use, perhaps by the caller, keeps its place among the trims: try once.
-		more := len(v.dead) > 0 || len(v.epoch.dead) > 0 || len(v.quarantine) > 0 || len(v.epoch.trims) > 0 && first ||
+		more := len(v.dead) > 0 || len(v.epoch.dead) > 0 || len(v.quarantine) > 0 || len(v.epoch.trims) > 0 && !tried ||
 			v.plan != nil && (len(v.plan.dead) > 0 || len(v.plan.freed) > 0)
+		tried = tried || v.plan == nil && !v.epoch.spare // else this commit does not look at them
 		v.meta.RUnlock()
 		if !more {
 			return nil

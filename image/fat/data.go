@@ -213,6 +213,10 @@ func (n *Node) extendWith(p []byte, off int64, all bool) ([]byte, error) {
 			}
 			p, end = p[:room-off], room
 		}
+		if r.count == 0 { // what fits is in the last cluster
+			n.v.tab.unreserve(r)
+			r = nil
+		}
 	}
 	err = n.spans(off, end, r, func(s span) error {
 		return n.v.write(p[s.from-off:s.to-off], s.off)
@@ -253,7 +257,7 @@ func (n *Node) publish(r *reservation, have, size uint32) {
 	v := n.v
 	v.meta.Lock()
 	defer v.meta.Unlock()
-	if r != nil && r.count > 0 {
+	if r != nil {
 		n.attach(r, have, false)
 	}
 	n.d.size = size

@@ -66,3 +66,15 @@ func (v *Volume) Windows() int {
 	defer v.tab.mu.Unlock()
 	return len(v.tab.windows)
 }
+
+// PinnedFAT is how many pages of the FAT have to stay in memory.
+func (v *Volume) PinnedFAT() (pinned int) {
+	v.tab.mu.Lock()
+	defer v.tab.mu.Unlock()
+	for _, p := range v.tab.clock {
+		if p.pins > 0 {
+			pinned++
+		}
+	}
+	return pinned
+}

@@ -179,8 +179,12 @@ func (n *Node) allocate(off, length int64, keepSize bool) error {
 	}
 	n.v.meta.Lock()
 	defer n.v.meta.Unlock()
-	if have > n.v.clustersFor(n.d.size) {
+	switch {
+	case have <= n.v.clustersFor(n.d.size):
+	case n.opens > 0:
 		n.keep(have)
+	default:
+		n.v.trimLater(n) // there is no last handle that would give them back
 	}
 	return nil
 }
