@@ -226,11 +226,15 @@ func (c *checker) double(a, b *location, all map[Cluster][]location) *fault {
 		if up, err := v.parentOf(a.d.first); err == nil && a.slot >= 0 && b.dir == up && a.dir != up {
 			keep, lose = b, a
 		}
+		f.action = "this name is removed; the directory stays where its \"..\" leads"
+		if a.slot >= 0 && keep.spare() && !lose.spare() {
+			keep, lose = lose, keep // an exchange was cut, and ".." was ahead
+			f.action = "this name is removed"
+		}
 		if lose.dir == lose.d.first || a.slot < 0 {
 			f.kind = CrossLink
 		}
-		f.action = "this name is removed; the directory stays where its \"..\" leads"
-		f.fix = func() error { return c.fixer.removeName(lose) }
+		f.fix = func() error { return c.fixer.removeOlder(lose, keep.dir, all) }
 	case aDir || bDir:
 		f.kind = CrossLink
 		if bDir {
@@ -250,7 +254,7 @@ func (c *checker) double(a, b *location, all map[Cluster][]location) *fault {
 			keep, lose = b, a
 		}
 		f.action = "the older name is removed"
-		f.fix = func() error { return c.fixer.removeOlder(lose, all) }
+		f.fix = func() error { return c.fixer.removeOlder(lose, lose.dir, all) }
 	}
 	f.place = lose.place
 	f.text = "as " + c.kept.of(keep.place)

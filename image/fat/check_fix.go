@@ -279,22 +279,24 @@ func (x *fixer) removeName(l *location) error {
 }
 
 // removeOlder removes the older of two names. Where an exchange was cut, the third name that it had made
-// up takes its place.
-func (x *fixer) removeOlder(l *location, all map[Cluster][]location) error {
-	dir, err := x.fixed(l.dir)
-	if err != nil {
-		return err
-	}
+// up takes its place: it is in the same directory, or in the one of the other name, which a directory keeps by its "..".
+func (x *fixer) removeOlder(l *location, other Cluster, all map[Cluster][]location) error {
 	var spare *location
-	dir.each(func(e *rawEntry) {
-		if e.raw == nil || e.dot || e.label || spare != nil || l.spare() {
-			return
+	for _, in := range []Cluster{l.dir, other} {
+		dir, err := x.fixed(in)
+		if err != nil {
+			return err
 		}
-		s := location{place{l.dir, e.slot}, decodeDirent(e.raw, x.v.geo.Width), shortOf(e.raw)}
-		if s.spare() && s.d.first != 0 && len(all[s.d.first]) < 2 {
-			spare = &s
-		}
-	})
+		dir.each(func(e *rawEntry) {
+			if e.raw == nil || e.dot || e.label || spare != nil || l.spare() {
+				return
+			}
+			s := location{place{in, e.slot}, decodeDirent(e.raw, x.v.geo.Width), shortOf(e.raw)}
+			if s.spare() && len(all[s.d.first]) < 2 {
+				spare = &s
+			}
+		})
+	}
 	if spare == nil {
 		return x.removeName(l)
 	}

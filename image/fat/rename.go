@@ -82,6 +82,15 @@ func (v *Volume) tryRename(oldDir *Node, oldName string, newDir *Node, newName s
 			return false, err
 		}
 	}
+	if flags&RenameExchange != 0 {
+		v.meta.RLock()
+		back := m.backwards()
+		v.meta.RUnlock()
+		if back {
+			oldName, newName = newName, oldName
+			m.from, m.to, m.src, m.dst = newDir, oldDir, dst, src
+		}
+	}
 	do := m.plain
 	switch {
 	case dst == src && flags&RenameExchange != 0:
@@ -94,8 +103,8 @@ func (v *Volume) tryRename(oldDir *Node, oldName string, newDir *Node, newName s
 		do = m.replace
 	}
 	work := func() error {
-		return v.edit(newDir, func() error {
-			if !m.current(oldName, newName) {
+		return v.edit(m.to, func() error {
+			if !m.current(oldName, newName) || flags&RenameExchange != 0 && m.backwards() {
 				stale = true
 				return nil
 			}
@@ -109,7 +118,7 @@ func (v *Volume) tryRename(oldDir *Node, oldName string, newDir *Node, newName s
 		})
 	}
 	// Everything the change touches has to be in memory before it begins.
-	for _, n := range []*Node{oldDir, src, dst} {
+	for _, n := range []*Node{m.from, src, dst} {
 		if n != nil && n.dir != nil {
 			if err := v.pin(n); err != nil {
 				return false, err
@@ -135,6 +144,13 @@ func (m *move) current(oldName, newName string) bool {
 		return slot < 0
 	}
 	return m.dst.parent == m.to && slot == m.dst.slot && slot >= 0
+}
+
+// backwards reports whether the two of an exchange are to change roles: what has no clusters gets the third name, since a
+// repair would not see that it has two of the others. The caller holds v.meta.
+func (m *move) backwards() bool {
+	bare := func(n *Node) bool { return n.dir == nil && n.d.first == 0 }
+	return bare(m.dst) && !bare(m.src)
 }
 
 // loops reports whether a directory would end up inside itself.
@@ -349,13 +365,13 @@ func (m *move) exchange() error {
 		if v.epoch.named || src.anew() || dst.anew() {
 			return errCommit // a repair could not tell whose third name it is; or the medium still has one
 		}
-		t, err := v.alloc(m.to, 1)
-		if err != nil {
-			return err
-		}
 		temp, ok := m.to.dir.spareName(v)
 		if !ok {
 			return ErrNoSpace
+		}
+		t, err := v.alloc(m.to, 1)
+		if err != nil {
+			return err
 		}
 		s := [slotSize]byte(m.from.dir.slot(a))
 		copy(s[:11], temp[:])

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"fatvol/image/device"
 	"fatvol/image/device/faultdev"
 	"fatvol/image/fat"
 	"fatvol/image/fat/fattest"
@@ -69,7 +70,7 @@ func TestShrinkAndExchangeCut(t *testing.T) {
 }
 
 // eachRepaired repairs what each cut of a workload leaves, in so many samples, from what was promised last on, and has look
-// look at that.
+// look at that. The first sample is repaired by a mount that is cut itself, and by a check as well.
 func eachRepaired(t *testing.T, l fattest.Layout, samples int, work func(s *fattest.Scene), look func(r *fattest.Report) error) {
 	t.Helper()
 	c, base := recordScene(t, l, shared(work))
@@ -78,14 +79,7 @@ func eachRepaired(t *testing.T, l fattest.Layout, samples int, work func(s *fatt
 		from = max(from, p.From)
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
-	one := func(x *faultdev.Cut, k int) error {
-		m := x.InOrder()
-		if k > 0 {
-			var err error
-			if m, err = x.Scattered(rng); err != nil {
-				return err
-			}
-		}
+	one := func(m *device.Mem, repair func(m *device.Mem) error) error {
 		before, err := fattest.Check(m)
 		if err == nil {
 			err = before.DamageErr()
@@ -93,7 +87,7 @@ func eachRepaired(t *testing.T, l fattest.Layout, samples int, work func(s *fatt
 		if err != nil {
 			return err
 		}
-		if _, err := repaired(m, fat.Options{}); err != nil {
+		if err := repair(m); err != nil {
 			return err
 		}
 		r, err := fattest.Check(m)
@@ -104,13 +98,46 @@ func eachRepaired(t *testing.T, l fattest.Layout, samples int, work func(s *fatt
 			err = look(r)
 		}
 		if err != nil {
-			return fmt.Errorf("repaired: %w; before that:%s", err, paths(before))
+			return fmt.Errorf("%w; before that:%s", err, paths(before))
 		}
 		return nil
 	}
+	byMount := func(m *device.Mem) error {
+		_, err := repaired(m, fat.Options{})
+		return err
+	}
+	byCheck := func(m *device.Mem) error {
+		_, err := fat.Check(m, fat.CheckOptions{Repair: true})
+		return err
+	}
+	again := func(m *device.Mem) error { // cuts the repair, and repairs what that leaves
+		was := m.Clone()
+		rec := faultdev.NewRecorder(m)
+		if _, err := repaired(rec, fat.Options{}); err != nil {
+			return err
+		}
+		return faultdev.EachCut(was, rec.Log(), func(x *faultdev.Cut) error {
+			if err := one(x.InOrder(), byMount); err != nil {
+				return fmt.Errorf("its repair cut after %d of %d: %w", x.At, rec.Len(), err)
+			}
+			return nil
+		})
+	}
 	err := faultdev.EachCut(base, c.rec.Log(), func(x *faultdev.Cut) error {
 		for k := 0; x.At >= from && k < samples; k++ {
-			if err := one(x, k); err != nil {
+			m := x.InOrder()
+			var err error
+			if k > 0 {
+				m, err = x.Scattered(rng)
+			} else if err = one(m.Clone(), byCheck); err != nil {
+				err = fmt.Errorf("checked: %w", err)
+			} else {
+				err = again(m.Clone())
+			}
+			if err == nil {
+				err = one(m, byMount)
+			}
+			if err != nil {
 				return fmt.Errorf("cut after %d of %d, %d: %w", x.At, c.rec.Len(), k, err)
 			}
 		}

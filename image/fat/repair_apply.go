@@ -147,6 +147,16 @@ func (r *repair) double(a, b *location, all map[Cluster][]location) error {
 	if !first {
 		keep, lose = b, a
 	}
+	if isDir && a.dir != b.dir {
+		cut, err := r.exchangeCut(keep, lose, all)
+		if err == nil && cut {
+			err = r.follow(lose, keep)
+			keep, lose = lose, keep
+		}
+		if err != nil {
+			return err
+		}
+	}
 	lost, kept := r.path(lose.place), r.path(keep.place)
 	for try := 0; ; try++ {
 		err := r.dropName(keep, lose, all)
@@ -164,6 +174,46 @@ func (r *repair) double(a, b *location, all map[Cluster][]location) error {
 	r.log.names++
 	r.log.info("repair: %s, the older name of %s, is removed", lost, kept)
 	return nil
+}
+
+// exchangeCut reports whether a directory is at its older name, keep, by its ".." only, since an exchange was cut: there it
+// follows the third name, which is not to stay, and comes after a name that another file has left.
+func (r *repair) exchangeCut(keep, lose *location, all map[Cluster][]location) (bool, error) {
+	if newer, ok := lose.newer(keep); !newer || !ok || keep.spare() {
+		return newer && ok, nil
+	}
+	dir, err := r.dir(keep.dir)
+	if err != nil {
+		return false, err
+	}
+	defer r.letGo(dir)
+	r.v.meta.RLock()
+	defer r.v.meta.RUnlock()
+	return dir.dir.spareSlot(r.v, all) >= 0, nil
+}
+
+// follow makes ".." of a directory that has two names name the one that it is in by its name at l, on the medium.
+func (r *repair) follow(l, other *location) error {
+	v := r.v
+	var dirs [3]*Node
+	for i, first := range []Cluster{l.dir, other.dir, l.d.first} {
+		n, err := r.dir(first)
+		if err != nil {
+			return err
+		}
+		defer r.letGo(n)
+		dirs[i] = n
+	}
+	err := v.edit(dirs[2], func() error {
+		if v.samePlace(dirs[0], l) && v.samePlace(dirs[1], other) {
+			v.nameDotDots(dirs[0], dirs[2:])
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return v.sync()
 }
 
 // dropName removes the older of two names. Where an exchange was cut in the middle, the third name that
