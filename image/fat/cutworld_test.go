@@ -50,8 +50,9 @@ type worldNeed struct {
 
 func (w *world) path() string {
 	name := []string{"A.TXT", "B.TXT", "SHORT.BIN", "C"}[w.rng.IntN(4)]
-	if w.rng.IntN(4) > 0 {
-		name = fmt.Sprintf("n%d %sx", w.rng.IntN(6), strings.Repeat("long ", w.rng.IntN(4)*3))
+	if w.rng.IntN(3) > 0 {
+		k := w.rng.IntN(6) // few names, so that they come back
+		name = fmt.Sprintf("n%d %sx", k, strings.Repeat("long ", k%4*3))
 	}
 	w.names[name] = true
 	return path.Join(w.dirs[w.rng.IntN(len(w.dirs))], name)
@@ -104,10 +105,10 @@ func (w *world) step() {
 		}
 	}
 	f, g := w.files[p], w.files[q]
-	switch k := w.rng.IntN(18); {
+	switch k := w.rng.IntN(20); {
 	case k < 4 && f == nil && !w.isDir(p):
 		w.begin("create %q", p)
-		f = &worldFile{data: w.scene.Data(w.rng.IntN(4000)), paths: map[string]bool{p: true}}
+		f = &worldFile{data: w.scene.Data(max(0, w.rng.IntN(5000)-1000)), paths: map[string]bool{p: true}}
 		w.scene.Create(p, f.data).Close()
 		w.files[p] = f
 		w.known = append(w.known, f)
@@ -117,31 +118,64 @@ func (w *world) step() {
 		w.scene.Unlink(p)
 		delete(w.files, p)
 	case 7 <= k && k < 11 && f != nil && p != q && !w.isDir(q):
-		f.paths[q] = true
-		if g != nil {
-			g.gone = true
-		}
-		w.begin("rename %q to %q", p, q)
-		w.scene.Rename(p, q)
-		delete(w.files, p)
-		w.files[q] = f
-	case k == 11 && f != nil && g != nil && f != g:
-		f.paths[q], g.paths[p] = true, true
-		w.begin("exchange %q and %q", p, q)
-		w.scene.Exchange(p, q)
-		w.files[p], w.files[q] = g, f
+		w.rename(p, q)
+	case k == 11:
+		w.exchange(w.some(p), w.some(q))
 	case k == 12 && f != nil:
 		w.truncate(p, f)
 	case k == 13 && f == nil && !w.isDir(p) && strings.Count(p, "/") < 2:
-		w.begin("mkdir %q", p)
-		w.scene.Mkdir(p)
-		w.dirs = append(w.dirs, p)
+		w.mkdir(p)
 	case k == 14:
 		w.rmdir(w.dirs[w.rng.IntN(len(w.dirs))])
 	case k == 15 && g == nil && !w.isDir(q) && strings.Count(q, "/") < 2:
 		w.move(w.dirs[w.rng.IntN(len(w.dirs))], q)
-	case k > 15 && w.rng.IntN(3) == 0:
+	case k == 16 && f != nil && g == nil && p != q && !w.isDir(q) && strings.Count(p, "/") < 2:
+		w.rename(p, q)
+		w.mkdir(p)
+		there := slices.Sorted(maps.Keys(w.files))
+		from := there[w.rng.IntN(len(there))]
+		w.rename(from, path.Join(p, path.Base(from)))
+	case k > 16 && w.rng.IntN(3) == 0:
 		w.sync()
+	}
+}
+
+// some is the file at a path, or now and then another one or a directory.
+func (w *world) some(p string) string {
+	if all := slices.Sorted(maps.Keys(w.files)); len(all) > 0 && w.files[p] == nil {
+		p = all[w.rng.IntN(len(all))]
+	}
+	if w.rng.IntN(2) == 0 {
+		p = w.dirs[w.rng.IntN(len(w.dirs))]
+	}
+	return p
+}
+
+// exchange exchanges two files or directories.
+func (w *world) exchange(p, q string) {
+	there := func(p string) bool { return p != "" && (w.files[p] != nil || w.isDir(p)) }
+	if !there(p) || !there(q) || p == q || strings.HasPrefix(p, q+"/") || strings.HasPrefix(q, p+"/") {
+		return
+	}
+	swap := func(at string) string {
+		switch {
+		case at == p || strings.HasPrefix(at, p+"/"):
+			return q + at[len(p):]
+		case at == q || strings.HasPrefix(at, q+"/"):
+			return p + at[len(q):]
+		}
+		return at
+	}
+	files := map[string]*worldFile{}
+	for at, f := range w.files {
+		f.paths[swap(at)] = true
+		files[swap(at)] = f
+	}
+	w.begin("exchange %q and %q", p, q)
+	w.scene.Exchange(p, q)
+	w.files = files
+	for i, at := range w.dirs {
+		w.dirs[i] = swap(at)
 	}
 }
 
@@ -160,6 +194,25 @@ func (w *world) truncate(p string, f *worldFile) {
 			h.Append(f.data)
 		}
 	}
+}
+
+// rename renames a file.
+func (w *world) rename(p, q string) {
+	f := w.files[p]
+	f.paths[q] = true
+	if g := w.files[q]; g != nil {
+		g.gone = true
+	}
+	w.begin("rename %q to %q", p, q)
+	w.scene.Rename(p, q)
+	delete(w.files, p)
+	w.files[q] = f
+}
+
+func (w *world) mkdir(p string) {
+	w.begin("mkdir %q", p)
+	w.scene.Mkdir(p)
+	w.dirs = append(w.dirs, p)
 }
 
 func (w *world) rmdir(dir string) {
@@ -222,7 +275,8 @@ func (w *world) judge(m *device.Mem, at int) error {
 	}
 	for _, f := range r.Files {
 		for name := range strings.SplitSeq(strings.Trim(f.Path, "/"), "/") {
-			if name != "" && !w.names[name] && !strings.HasPrefix(name, "XCHG") {
+			third := !f.IsDir && f.Size == 0 && name == path.Base(f.Path) && strings.HasPrefix(name, "XCHG")
+			if name != "" && !w.names[name] && !third {
 				return fmt.Errorf("after the repair %q has a name that nobody gave", f.Path)
 			}
 		}

@@ -68,7 +68,7 @@ func (n *Node) resize(size int64) error {
 	case size > 0:
 		n.shrink(uint32(size))
 	case old > 0 || have > 0:
-		n.empty()
+		return n.empty()
 	default:
 		n.v.modified(n)
 	}
@@ -91,17 +91,26 @@ func (n *Node) shrink(size uint32) {
 }
 
 // empty takes all clusters from the file. What is written next gets new ones, so that the medium
-// goes from the old contents to the new in one step.
-func (n *Node) empty() {
+// goes from the old contents to the new in one step. A file that the open epoch has exchanged is known by
+// its clusters until that is on the medium.
+func (n *Node) empty() error {
 	v := n.v
 	v.tab.closeWindow(&n.win)
 	v.meta.Lock()
+	for v.epoch.spare && n.moved == v.epoch.id {
+		v.meta.Unlock()
+		if err := v.sync(); err != nil {
+			return err
+		}
+		v.meta.Lock()
+	}
 	defer v.meta.Unlock()
 	v.bury(n)
 	n.d.size = 0
 	n.d.attr |= AttrArchive
 	v.touch(n)
 	v.setDirty(n)
+	return nil
 }
 
 // bury detaches n's chain, which is completely known, and has it freed: at once when no commit has

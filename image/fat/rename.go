@@ -183,11 +183,21 @@ func after(ph phase) (dots, remove phase, err error) {
 	return 0, 0, errCommit
 }
 
+// found is the phase from which on a name in the new directory is found: that one, or one above it, may be new as well, and
+// have the name of what went.
+func (m *move) found() phase {
+	ph := phaseAdd
+	for n := m.to; n.born == m.v.epoch.id; n = n.parent {
+		ph = max(ph, n.parent.dir.phaseOf(n.slot))
+	}
+	return ph
+}
+
 // plain moves to a name that is free.
 func (m *move) plain() error {
-	v, ph := m.v, phaseAdd
+	v, ph := m.v, m.found()
 	if old, ok := m.to.dir.removed[m.name.Key]; ok {
-		ph = m.to.dir.phaseOf(old.slot)
+		ph = max(ph, m.to.dir.phaseOf(old.slot))
 	}
 	dots, remove, err := after(ph)
 	if err != nil {
@@ -218,7 +228,7 @@ func (m *move) replace() error {
 		return ErrNotEmpty
 	}
 	slot := dst.slot
-	dots, remove, err := after(max(phaseAdd, m.to.dir.phaseOf(slot)))
+	dots, remove, err := after(max(m.found(), m.to.dir.phaseOf(slot)))
 	if err != nil {
 		return err
 	}

@@ -198,6 +198,8 @@ func TestExchangeBesideChangesCut(t *testing.T) {
 		"rename before it":        {[]func(*fattest.Scene){rename, exchange}, ""},
 		"left written before it":  {[]func(*fattest.Scene){rewrite(left), exchange}, left},
 		"right written before it": {[]func(*fattest.Scene){rewrite(right), exchange}, right},
+		"left written after it":   {[]func(*fattest.Scene){exchange, rewrite(right)}, left},
+		"right written after it":  {[]func(*fattest.Scene){exchange, rewrite(left)}, right},
 	} {
 		t.Run(what, func(t *testing.T) {
 			samples := 20
@@ -290,5 +292,44 @@ func TestNameLikeAnExchange(t *testing.T) {
 	}
 	if r := e.Report(); r.Find(like) == nil || r.Find("OLDER.TXT") != nil {
 		t.Errorf("there are%s", paths(r))
+	}
+}
+
+// TestRenameIntoNewDirectoryCut: a file is renamed into a directory that is new, or in one that is, and has a name that another
+// file has left. Where the directory is not there yet, the file's old name is.
+func TestRenameIntoNewDirectoryCut(t *testing.T) {
+	for _, below := range []string{"", "/below"} {
+		for _, over := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, over another %v", below, over), func(t *testing.T) {
+				for _, l := range cutLayouts[:2] {
+					data, to := "", "DRAFT"+below+"/report.txt"
+					eachRepaired(t, l, 20, func(s *fattest.Scene) {
+						data = s.Data(900)
+						s.Create("report.txt", data).Close()
+						for i := range 20 { // so that the names lie in different atoms
+							s.Create(fmt.Sprintf("F%d", i), "").Close()
+						}
+						s.Create("DRAFT", "").Close()
+						s.Sync()
+						s.PromiseNothing("report.txt")
+						s.Rename("DRAFT", "OTHER")
+						s.Mkdir("DRAFT")
+						if below != "" {
+							s.Mkdir("DRAFT" + below)
+						}
+						if over {
+							s.Create(to, "").Close()
+						}
+						s.Rename("report.txt", to)
+						s.Sync()
+					}, func(r *fattest.Report) error {
+						if !contains(r, data, "report.txt", to) {
+							return fmt.Errorf("it is at neither place, but there are%s", paths(r))
+						}
+						return nil
+					})
+				}
+			})
+		}
 	}
 }
