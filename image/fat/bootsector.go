@@ -166,13 +166,9 @@ func validSecPerClus(n uint8) bool  { return n != 0 && n&(n-1) == 0 }
 func validNumFATs(n uint8) bool     { return n >= 1 && n <= 4 }
 func validMedia(m uint8) bool       { return m == 0xf0 || m >= 0xf8 }
 
+// allZero compares b with itself, one byte on: many times as fast as a loop over the rest of a large directory.
 func allZero(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
+	return len(b) == 0 || b[0] == 0 && bytes.Equal(b[1:], b[:len(b)-1])
 }
 
 // printable is b as text for people: anything but printable ASCII becomes '.', and trailing

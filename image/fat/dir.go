@@ -242,12 +242,7 @@ func (d *dir) parse(v *Volume, root bool) {
 		// Nothing but free slots and stray long-name slots up to the end.
 		d.addHole(next, d.tail-next)
 	}
-	for _, b := range d.data[int(d.tail)*slotSize:] {
-		if b != 0 {
-			d.garbage = true
-			break
-		}
-	}
+	d.garbage = !allZero(d.data[int(d.tail)*slotSize:])
 }
 
 // keysPerEntry is how many keys most entries have: one of each name.
