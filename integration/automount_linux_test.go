@@ -202,11 +202,16 @@ func TestAutomount(t *testing.T) {
 
 	run(t, "umount", s.host)
 	run(t, "mount", s.loop, s.host)
-	h.mounted()
-	if err := h.end(syscall.SIGTERM); err != nil {
-		t.Errorf("the helper ends with %v", err)
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGHUP} {
+		h.mounted()
+		if err := h.end(sig); err != nil {
+			t.Errorf("the helper ends with %v after %v", err, sig)
+		}
+		h.clean()
+		h.start()
 	}
-	h.clean()
+	h.mounted()
+	h.end(syscall.SIGTERM)
 	run(t, "umount", s.host)
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -140,10 +139,6 @@ func TestExecSignals(t *testing.T) {
 	img := execImage(t)
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR1, syscall.SIGKILL} {
 		t.Run(sig.String(), func(t *testing.T) {
-			// What this process ignores, as one in the background of a script does interrupts, its children do.
-			caught := make(chan os.Signal, 1)
-			signal.Notify(caught, sig)
-			defer signal.Stop(caught)
 			cmd := exec.Command(binary(t), "exec", img, "--", "sh", "-c",
 				`trap 'echo caught; kill $!; exit 3' TERM INT USR1; sleep 100 & echo text > {}/file; echo ready; wait`)
 			var stderr bytes.Buffer

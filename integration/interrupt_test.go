@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -14,12 +15,17 @@ import (
 // Commands that are interrupted while they wait for the host, at several moments: the host holds the k-th call
 // until the signal is there.
 
-// interrupted runs fatvol, sends it SIGINT while the host holds the k-th call, and lets the host go on, slowly at
-// first. held is false where it ended before.
+// interrupted runs fatvol, and interrupts it while the host holds the k-th call.
 func interrupted(t *testing.T, h *host, k int, args ...string) (out string, code int, held bool) {
 	t.Helper()
+	return signalled(t, h, k, syscall.SIGINT, exec.Command(binary(t), args...))
+}
+
+// signalled runs a command, sends it a signal while the host holds the k-th call, and lets the host go on, slowly at
+// first. held is false where it ended before. A hang-up comes again and again.
+func signalled(t *testing.T, h *host, k int, sig syscall.Signal, cmd *exec.Cmd) (out string, code int, held bool) {
+	t.Helper()
 	h.hang(k)
-	cmd := exec.Command(binary(t), args...)
 	var buf bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &buf, &buf
 	if err := cmd.Start(); err != nil {
@@ -36,7 +42,7 @@ func interrupted(t *testing.T, h *host, k int, args ...string) (out string, code
 			if time.Now().After(end) {
 				h.heal()
 				_ = cmd.Process.Kill()
-				t.Fatalf("fatvol %q: %s\n%s", args, what, buf.Bytes())
+				t.Fatalf("%q: %s\n%s", cmd.Args, what, buf.Bytes())
 			}
 		}
 	}
@@ -50,7 +56,7 @@ func interrupted(t *testing.T, h *host, k int, args ...string) (out string, code
 	}
 	await("neither ends nor comes to the host", func() bool { held = h.held() > 0; return held || hasEnded() })
 	if held {
-		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		if err := cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
 		// The kernel hands it to another thread, or to the one that is held when its call ends, and that thread to
@@ -60,6 +66,9 @@ func interrupted(t *testing.T, h *host, k int, args ...string) (out string, code
 			await("neither ends nor goes on", func() bool { return h.held() > 0 || hasEnded() })
 			if hasEnded() {
 				break
+			}
+			if sig == syscall.SIGHUP {
+				_ = cmd.Process.Signal(sig) // it may have ended now
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -44,6 +45,7 @@ func runTests(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
+	heedSignals()
 
 	stop := startWatchdog()
 	code := m.Run()
@@ -53,6 +55,16 @@ func runTests(m *testing.M) int {
 		code = max(code, 1)
 	}
 	return code
+}
+
+// heedSignals has commands that are tested begin with no signal ignored, as this process may: where a script runs it in
+// the background, interrupts, and under nohup, hang-ups. What a process catches, its children do not ignore.
+func heedSignals() {
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGHUP} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
 }
 
 var buildOnce struct {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"syscall"
 
@@ -124,12 +123,10 @@ func (c *createFlags) refused(path string, err error) error {
 	return failf(exitFailed, "create %s: FAT cannot hold the %d files above: nothing was written: %s", path, len(all.Refusals), hint)
 }
 
-// write writes the image, and tells how far it is. The first signal ends it as it should be ended, a
-// second one at once.
+// write writes the image, and tells how far it is.
 func (c *createFlags) write(ctx context.Context, plan *mkfat.Plan, target *createTarget) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := untilSignal(ctx)
 	defer stop()
-	defer context.AfterFunc(ctx, stop)()
 	var p *progress
 	if !c.quiet {
 		p = startProgress(os.Stderr, "create "+filepath.Base(target.path), plan.Bytes)

@@ -53,6 +53,12 @@ func inBackground(args []string, start func(*exec.Cmd) error) error {
 	}
 	defer stderr.Close()
 
+	// The child may have a session of its own soon, which an interrupt at the terminal does not reach.
+	interrupt := make(chan os.Signal, 1)
+	signal.Notify(interrupt, heeded(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)...)
+	defer signal.Stop(interrupt)
+	surviveHangUps()
+
 	cmd, err := childCommand(args, childReady, childStderr)
 	if err == nil {
 		if start == nil {
@@ -66,10 +72,6 @@ func inBackground(args []string, start func(*exec.Cmd) error) error {
 		return failf(exitSystem, "cannot start the serving process: %w", err)
 	}
 
-	// The child may have a session of its own by then, which an interrupt at the terminal does not reach.
-	interrupt := make(chan os.Signal, 1)
-	signal.Notify(interrupt, syscall.SIGINT, syscall.SIGTERM)
-	defer signal.Stop(interrupt)
 	return awaitReady(cmd, ready, stderr, interrupt)
 }
 

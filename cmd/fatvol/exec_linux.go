@@ -85,7 +85,7 @@ func runExec(image string, options, command []string) error {
 	cmd.SysProcAttr = ownNamespaces()
 
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, caught()...)
+	signal.Notify(signals, heeded(forwarded...)...)
 	defer signal.Stop(signals)
 	err = cmd.Start()
 	reportW.Close()
@@ -107,16 +107,6 @@ func runExec(image string, options, command []string) error {
 		return &exitError{r.Code, errReported}
 	}
 	return nil
-}
-
-// caught are the signals to be forwarded but those that this process was started to ignore, as by nohup(1).
-func caught() (list []os.Signal) {
-	for _, sig := range forwarded {
-		if !signal.Ignored(sig) {
-			list = append(list, sig)
-		}
-	}
-	return list
 }
 
 // passOn passes signals on to the serving process, but for those that the terminal has sent to the command
@@ -154,7 +144,7 @@ func execServe(image, dir string, options, command []string) error {
 	}
 	os.Unsetenv(groupVariable)
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, caught()...)
+	signal.Notify(signals, heeded(forwarded...)...)
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // to be neither killed by it nor to hand on that it is ignored
 
 	x := execution{life: life, signals: signals, group: group}

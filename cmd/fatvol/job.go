@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -33,9 +32,8 @@ func fileCommand(cmd *cobra.Command, run func(j *job, args []string) error) *cob
 		if err != nil {
 			return failf(exitUsage, "%s: %w", cmd.Name(), err)
 		}
-		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+		ctx, stop := untilSignal(cmd.Context())
 		defer stop()
-		context.AfterFunc(ctx, stop) // a second interrupt ends the process where it stands
 		j := &job{ctx: ctx, name: cmd.Name(), vols: volumes{cfg: cfg}, out: bufio.NewWriterSize(os.Stdout, 64<<10)}
 		return j.end(run(j, args))
 	}

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os/signal"
-	"syscall"
 
 	"fatvol/image"
 	"fatvol/image/fat"
@@ -78,14 +76,6 @@ func andError(first, second error) error {
 		return errors.Join(first, second)
 	}
 	return fmt.Errorf("%w; %w", first, second)
-}
-
-// untilSignal is a context that ends with the first signal that asks the program to end; the second
-// one ends the program.
-func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	context.AfterFunc(ctx, stop)
-	return ctx, stop
 }
 
 // offlineError makes the error of a command about an image: of one line, and with its exit code.

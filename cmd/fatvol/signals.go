@@ -18,14 +18,14 @@ type signalWatch struct {
 }
 
 // catchSignals starts to catch. A hang-up means nothing to a process in the background; one in
-// the foreground loses its terminal by it, and unmounts.
+// the foreground loses its terminal by it, and unmounts, unless it was started to outlive that.
 func catchSignals(background bool) *signalWatch {
 	w := &signalWatch{make(chan os.Signal, 4)}
-	signal.Notify(w.asked, syscall.SIGINT, syscall.SIGTERM)
 	if background {
 		signal.Ignore(syscall.SIGHUP)
+		signal.Notify(w.asked, syscall.SIGINT, syscall.SIGTERM)
 	} else {
-		signal.Notify(w.asked, syscall.SIGHUP)
+		signal.Notify(w.asked, heeded(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)...)
 	}
 	// A reader of our log that goes away is no reason to end.
 	signal.Ignore(syscall.SIGPIPE)

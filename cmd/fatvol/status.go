@@ -7,10 +7,8 @@ import (
 	"io"
 	"maps"
 	"os"
-	"os/signal"
 	"slices"
 	"sync"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -56,7 +54,7 @@ func statusCommand() *cobra.Command {
 			if !watching {
 				return showOnce(out, dir, show)
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
 			if !asJSON && isTerminal(out) {
 				return watchOnScreen(ctx, out.(*os.File), dir)

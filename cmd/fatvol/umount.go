@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/moby/sys/mountinfo"
@@ -111,7 +109,7 @@ func unmountPatiently(ctx context.Context, m *mountinfo.Info, lazy bool) error {
 
 // awaitEnd waits until the serving process is dead and returns its result.
 func awaitEnd(ctx context.Context, errOut io.Writer, dir string, record *recordView, flags umountFlags) error {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := untilSignal(ctx)
 	defer stop()
 	ended := record.ended()
 	limit := quietWait
