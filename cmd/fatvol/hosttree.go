@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"fatvol/image/hostperm"
 )
 
 // A hostTree is the files of the host. Names are the host's paths, below root if that is not empty.
@@ -54,6 +56,9 @@ func (t hostTree) begin(name string, perm iofs.FileMode, size int64) (draft, err
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return nil, err
 	}
+	if old != nil {
+		perm = 0o600 // for the moment
+	}
 	temp := filepath.Join(filepath.Dir(target), ".fatvol-"+rand.Text()+".tmp")
 	f, err := os.OpenFile(temp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, perm)
 	if err != nil {
@@ -61,7 +66,7 @@ func (t hostTree) begin(name string, perm iofs.FileMode, size int64) (draft, err
 	}
 	d := &hostDraft{File: f, target: target}
 	if old != nil {
-		if err := f.Chmod(old.Mode().Perm()); err != nil {
+		if err := hostperm.Copy(f, old); err != nil {
 			return nil, errors.Join(err, d.Discard())
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"git.sr.ht/~sbinet/gg"
 	svg "github.com/ajstarks/svgo"
 	"golang.org/x/image/font"
+
+	"fatvol/image/hostperm"
 )
 
 // Lengths of the picture, in points.
@@ -85,10 +87,18 @@ func writeMapPicture(path string, panels []mapPanel) (err error) {
 			os.Remove(f.Name())
 		}
 	}()
-	if err := errors.Join(draw(f, panels), f.Chmod(0o666&^os.FileMode(currentCaller().umask)), f.Close()); err != nil {
+	if err := errors.Join(draw(f, panels), permitPicture(f, path), f.Close()); err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// permitPicture gives f the permissions of what it replaces at path, or those of a new file.
+func permitPicture(f *os.File, path string) error {
+	if old, err := os.Stat(path); err == nil {
+		return hostperm.Copy(f, old)
+	}
+	return f.Chmod(0o666 &^ os.FileMode(currentCaller().umask))
 }
 
 func drawSVG(w io.Writer, panels []mapPanel) error {
