@@ -41,6 +41,9 @@ func automountCommand() *cobra.Command {
 			"  fatvol automount",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := notEmpty(cmd, "config", "directory"); err != nil {
+				return err
+			}
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
 			return flags.run(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr())

@@ -157,13 +157,3 @@ func isDirectory(l location) bool {
 	info, err := l.tree.Stat(l.name)
 	return err == nil && info.IsDir()
 }
-
-// atLeast is exactly for commands that take any number of arguments from n on.
-func atLeast(n int, what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) >= n {
-			return nil
-		}
-		return failf(exitUsage, "%s: %s needed, %d given: see '%s --help'", cmd.Name(), what, len(args), cmd.CommandPath())
-	}
-}

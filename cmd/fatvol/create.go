@@ -41,6 +41,9 @@ func createCommand() *cobra.Command {
 			"  tar c -C build . | fatvol create boot.img --fit --reproducible --from -",
 		Args: exactly("IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := notEmpty(cmd, "from", "boot"); err != nil {
+				return err
+			}
 			collectLate()
 			return c.run(cmd.Context(), cmd.OutOrStdout(), args[0])
 		},

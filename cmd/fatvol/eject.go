@@ -27,6 +27,9 @@ func ejectCommand() *cobra.Command {
 			"  fatvol eject /run/media/anna/STICK",
 		Args: atMost("PATH"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := notEmpty(cmd, "config"); err != nil {
+				return err
+			}
 			err := eject(cmd.Context(), cmd.OutOrStdout(), config, args, all)
 			if tell {
 				automount.Say(cmd.Context(), err)

@@ -32,6 +32,8 @@ func execCommand() *cobra.Command {
 			"  fatvol exec card.img -- rsync -a photos/ {}/photos/",
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch dash := cmd.ArgsLenAtDash(); {
+			case dash == 1 && args[0] == "":
+				return failf(exitExec, "exec: IMAGE is empty: see '%s --help'", cmd.CommandPath())
 			case dash == 1 && len(args) > 1:
 				return nil
 			case dash < 0 && len(args) > 1:

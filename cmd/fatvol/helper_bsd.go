@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"strings"
 )
 
@@ -36,15 +37,9 @@ func bsdRequest(name string, args []string) (*mountRequest, error) {
 	var req mountRequest
 	var options []string
 	var readOnly bool
-	f := helperFlags(name, new(string), &req.verbose)
-	f.StringArrayVarP(&options, "options", "o", nil, "")
-	f.BoolVarP(&readOnly, "read-only", "r", false, "")
-	f.BoolVarP(&req.rwOnly, "rw", "w", false, "")
-	if err := f.Parse(args); err != nil {
-		return nil, failf(exitUsage, "%s: %w", name, err)
-	}
-	if f.NArg() != 2 {
-		return nil, failf(exitUsage, "%s: IMAGE and DIR needed, %d arguments given", name, f.NArg())
+	f := mountHelperFlags(name, &req, &options, &readOnly)
+	if err := parseHelper(os.Stdout, f, args, "IMAGE", "DIR"); err != nil {
+		return nil, err
 	}
 	req.image, req.dir = f.Arg(0), f.Arg(1)
 	for _, list := range options {

@@ -144,6 +144,9 @@ func (r *infoRequest) checkArgs(cmd *cobra.Command, args []string) error {
 			return failf(exitUsage, "info: --map: %w", err)
 		}
 	}
+	if err := notEmpty(cmd, "map", "extents"); err != nil {
+		return err
+	}
 	return exactly("IMAGE[:PART]")(cmd, args)
 }
 

@@ -16,14 +16,17 @@ func labelCommand() *cobra.Command {
 			"  fatvol label disk.img:2 BOOT\n" +
 			"  fatvol label disk.img ''",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 1 || len(args) == 2 {
-				return nil
+			if len(args) == 2 {
+				args = args[:1] // the other may be anything
 			}
-			return failf(exitUsage, "label: IMAGE and perhaps LABEL needed, %d given: see '%s --help'", len(args), cmd.CommandPath())
+			return exactly("IMAGE[:PART]")(cmd, args)
 		},
 	}
 	return fileCommand(cmd, func(j *job, args []string) error {
 		p := parseVolume(args[0])
+		if p.image == "" {
+			return fmt.Errorf("%s: %w", args[0], errNoImage)
+		}
 		j.vols.plan(p, len(args) == 2)
 		l, err := j.vols.at(p)
 		if err != nil {

@@ -157,9 +157,6 @@ func (r *mountRequest) resolve() error {
 
 // absoluteImage checks that there is an image at path and makes the path absolute.
 func absoluteImage(path string) (string, error) {
-	if path == "" {
-		return "", errors.New("the path of the image is empty")
-	}
 	if _, err := os.Stat(path); err != nil {
 		return path, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -17,6 +18,9 @@ type place struct {
 	isDir  bool   // ends with a slash: only a directory will do
 	stream bool   // standard input or output
 }
+
+// errNoImage is returned for what a script makes of the name of an image that it does not have.
+var errNoImage = errors.New("there is no image before the colon")
 
 // parsePlace reads IMAGE:/PATH or IMAGE:PART:/PATH, or else a path of the host, or "-".
 //
@@ -48,6 +52,9 @@ func parsePlace(arg string) (place, error) {
 	}
 	if _, err := os.Lstat(arg[:first+1]); err == nil {
 		return onHost, nil
+	}
+	if first == 0 {
+		return place{}, fmt.Errorf("%s: %w", arg, errNoImage)
 	}
 	return inImage(arg, arg[:first], "", arg[first+1:]), nil
 }

@@ -115,26 +115,5 @@ func isFUSEStyle(commands []*cobra.Command, args []string) bool {
 	return err == nil || strings.Contains(args[0], "/")
 }
 
-// exactly makes cobra's check of the number of arguments say what they are.
-func exactly(names ...string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) == len(names) {
-			return nil
-		}
-		return failf(exitUsage, "%s: %s needed, %d given: see '%s --help'",
-			cmd.Name(), strings.Join(names, " and "), len(args), cmd.CommandPath())
-	}
-}
-
-// atMost makes cobra's check of an argument that may be left out say what it is.
-func atMost(name string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) <= 1 {
-			return nil
-		}
-		return failf(exitUsage, "%s: one %s at most, %d given: see '%s --help'", cmd.Name(), name, len(args), cmd.CommandPath())
-	}
-}
-
 // complain tells the user something on standard error.
 func complain(format string, args ...any) { tell(os.Stderr, format, args...) }

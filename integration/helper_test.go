@@ -1,0 +1,35 @@
+package integration
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestHelperHelp: who asks a helper what it takes is told, and it is no failure unless nobody can read it.
+func TestHelperHelp(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer full.Close()
+	for name, takes := range map[string]string{"mount.fatvol": "IMAGE DIR", "umount.fatvol": "DIR", "mount_fatvol": "IMAGE DIR"} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.Symlink(binary(t), path); err != nil {
+			t.Fatal(err)
+		}
+		for _, flag := range []string{"-h", "--help"} {
+			out, code := runCode(t, path, flag)
+			if code != 0 || !strings.HasPrefix(out, "Usage:\n  "+name+" "+takes+" [options]\n") || !strings.Contains(out, "--namespace") {
+				t.Errorf("%s %s: exit code %d\n%s", name, flag, code, out)
+			}
+		}
+		cmd := exec.Command(path, "--help")
+		cmd.Stdout = full
+		if err := cmd.Run(); err == nil || cmd.ProcessState.ExitCode() != 2 {
+			t.Errorf("%s --help > /dev/full: %v", name, err)
+		}
+	}
+}
