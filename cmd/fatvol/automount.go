@@ -46,7 +46,8 @@ func automountCommand() *cobra.Command {
 			}
 			ctx, stop := untilSignal(cmd.Context())
 			defer stop()
-			return flags.run(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			told := &reporter{w: cmd.OutOrStdout()}
+			return told.end(exitSystem, "automount", flags.run(ctx, told, cmd.ErrOrStderr()))
 		},
 	}
 	f := cmd.Flags()
@@ -84,8 +85,8 @@ func (f *automountFlags) run(ctx context.Context, out, errOut io.Writer) error {
 		if read != "" {
 			fmt.Fprintf(out, "# from %s\n", read)
 		}
-		_, err := fmt.Fprint(out, cfg)
-		return withCode(exitSystem, err)
+		fmt.Fprint(out, cfg)
+		return nil
 	}
 	log := slog.New(slog.NewTextHandler(errOut, &slog.HandlerOptions{ReplaceAttr: withoutTime}))
 	dir, err := volumeDirectory(cfg.Directory)

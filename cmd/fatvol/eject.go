@@ -30,7 +30,8 @@ func ejectCommand() *cobra.Command {
 			if err := notEmpty(cmd, "config"); err != nil {
 				return err
 			}
-			err := eject(cmd.Context(), cmd.OutOrStdout(), config, args, all)
+			told := &reporter{w: cmd.OutOrStdout()}
+			err := told.end(exitSystem, "eject", eject(cmd.Context(), told, config, args, all))
 			if tell {
 				automount.Say(cmd.Context(), err)
 			}

@@ -23,7 +23,8 @@ func openCommand() *cobra.Command {
 		Example: "  fatvol open card.img",
 		Args:    exactly("IMAGE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			err := openImage(cmd.Context(), cmd.OutOrStdout(), args[0])
+			told := &reporter{w: cmd.OutOrStdout()}
+			err := told.end(exitSystem, "open "+args[0], openImage(cmd.Context(), told, args[0]))
 			if tell && err != nil {
 				automount.SayFailed(cmd.Context(), args[0], err)
 			}

@@ -80,10 +80,12 @@ func umountAndWait(ctx context.Context, out, errOut io.Writer, path string, flag
 	if err := awaitEnd(ctx, errOut, m.Mountpoint, record, flags); err != nil {
 		return err
 	}
-	if flags.verbose {
-		tell(out, "%s unmounted, %s is complete", m.Mountpoint, record.Image)
+	if !flags.verbose {
+		return nil
 	}
-	return nil
+	told := &reporter{w: out}
+	tell(told, "%s unmounted, %s is complete", m.Mountpoint, record.Image)
+	return told.end(exitSystem, "umount "+m.Mountpoint, nil)
 }
 
 // A mount may be busy for a moment because of somebody who only looks, as df(1) does.
