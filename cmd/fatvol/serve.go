@@ -166,7 +166,7 @@ func (s *served) run(signals *signalWatch, ready *readyPipe) error {
 			_ = s.server.Detach()
 		}
 	}
-	notifySupervisor("READY=1", "STATUS="+s.req.image+" on "+s.req.dir)
+	notifySupervisor("READY=1", "STATUS="+printable(s.req.image)+" on "+printable(s.req.dir))
 	s.log.Info("mounted", "dir", s.req.dir, "read_only", s.volume.ReadOnly())
 
 	gone := make(chan struct{})
