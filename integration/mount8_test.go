@@ -44,7 +44,7 @@ func TestMountHelper(t *testing.T) {
 			return []string{"-t", "fuse", "fatvol#" + img, dir}
 		}, "rw,"},
 		{"options", func(img, dir string) []string {
-			return []string{"-t", "fatvol", "-o", "ro,noexec,uid=nobody,umask=027,nofail,_netdev,x-systemd.automount,comment=hi", img, dir}
+			return []string{"-t", "fatvol", "-o", "ro,noexec,uid=nobody,umask=027,nofail,nosymfollow,_netdev,x-systemd.automount,x-gvfs-show,comment=hi", img, dir}
 		}, "ro,nosuid,nodev,noexec,"},
 		{"-r", func(img, dir string) []string {
 			return []string{"-r", "-t", "fatvol", img, dir}

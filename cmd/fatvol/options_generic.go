@@ -60,6 +60,8 @@ var ignoredOptions = []option{
 	{"nolazytime", ignoredValue(""), "See lazytime."},
 	{"silent", ignoredValue(""), "For the kernel's own log."},
 	{"loud", ignoredValue(""), "See silent."},
+	{"symfollow", ignoredValue(""), "See nosymfollow."},
+	{"nosymfollow", ignoredValue(""), "FAT has no symbolic links that could be followed."},
 	{"mand", ignoredValue(""), "The kernel has no mandatory locks any more."},
 	{"nomand", ignoredValue(""), "See mand."},
 	{"iversion", ignoredValue(""), "FAT keeps no change counters."},
