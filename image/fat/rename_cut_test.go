@@ -124,7 +124,7 @@ func eachRepaired(t *testing.T, l fattest.Layout, samples int, work func(s *fatt
 		})
 	}
 	err := faultdev.EachCut(base, c.rec.Log(), func(x *faultdev.Cut) error {
-		for k := 0; x.At >= from && k < samples; k++ {
+		for k := 0; x.At >= from && lookedAt(x.At) && k < samples; k++ {
 			m := x.InOrder()
 			var err error
 			if k > 0 {
