@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	worlds = flag.Int("worlds", 100, "how many `worlds` TestCutWorlds cuts")
+	worlds = flag.Int("worlds", 200, "how many `worlds` TestCutWorlds cuts")
 	world1 = flag.Int("world", 0, "the `seed` of the first of them")
 )
 
@@ -105,7 +105,7 @@ func (w *world) step() {
 		}
 	}
 	f, g := w.files[p], w.files[q]
-	switch k := w.rng.IntN(20); {
+	switch k := w.rng.IntN(22); {
 	case k < 4 && f == nil && !w.isDir(p):
 		w.begin("create %q", p)
 		f = &worldFile{data: w.scene.Data(max(0, w.rng.IntN(5000)-1000)), paths: map[string]bool{p: true}}
@@ -135,7 +135,9 @@ func (w *world) step() {
 		there := slices.Sorted(maps.Keys(w.files))
 		from := there[w.rng.IntN(len(there))]
 		w.rename(from, path.Join(p, path.Base(from)))
-	case k > 16 && w.rng.IntN(3) == 0:
+	case k == 17 && f != nil && path.Dir(p) != "." && !w.isDir(q):
+		w.clear(path.Dir(p), q)
+	case k > 17 && w.rng.IntN(3) == 0:
 		w.sync()
 	}
 }
@@ -223,6 +225,35 @@ func (w *world) rmdir(dir string) {
 	w.begin("rmdir %q", dir)
 	w.scene.Rmdir(dir)
 	w.dirs = slices.DeleteFunc(w.dirs, func(p string) bool { return p == dir })
+}
+
+// clear takes the last files out of a directory, one of them to a path where a file may be, and removes the directory, or
+// moves another one there.
+func (w *world) clear(dir, to string) {
+	inside := w.below(dir)
+	if strings.HasPrefix(to, dir+"/") || path.Dir(to) == dir || len(inside) > 2 {
+		return
+	}
+	for i, from := range inside {
+		if i > 0 {
+			to = "left over"
+		}
+		if w.files[to] != nil {
+			w.names["former"] = true
+			w.rename(to, "former")
+		}
+		w.names[to] = true
+		w.rename(from, to)
+	}
+	other := w.dirs[w.rng.IntN(len(w.dirs))]
+	below := func(p string) bool { return strings.HasPrefix(p, dir+"/") }
+	switch {
+	case w.rng.IntN(2) == 0:
+		w.rmdir(dir)
+	case other != "" && other != dir && !below(other) && !strings.HasPrefix(dir, other+"/") && !slices.ContainsFunc(w.dirs, below):
+		w.dirs = slices.DeleteFunc(w.dirs, func(p string) bool { return p == dir })
+		w.move(other, dir)
+	}
 }
 
 func (w *world) move(dir, to string) {

@@ -376,7 +376,11 @@ func (v *Volume) removeEntry(dir *Node, name string, allowed func(*Node) error) 
 				if n.moved == v.epoch.id && (n.dir != nil || !n.hidden()) {
 					return errCommit // its ".." goes with it, and the medium may show its former name
 				}
-				v.remove(dir, n.slot, phaseRemove)
+				ph := phaseRemove
+				if n.dir != nil {
+					ph = max(ph, n.dir.leaving())
+				}
+				v.remove(dir, n.slot, ph)
 				v.unlinked(n)
 				v.touch(dir)
 				return nil

@@ -65,6 +65,15 @@ func (d *dir) phaseOf(i int32) phase {
 	return phaseBody
 }
 
+// leaving is the phase in which the last of the names that the open epoch has removed goes, phaseBody when there is none:
+// until then, what had one may have no other name.
+func (d *dir) leaving() (ph phase) {
+	for _, r := range d.removed {
+		ph = max(ph, d.phaseOf(r.slot))
+	}
+	return ph
+}
+
 // alloc takes n consecutive free slots, or returns errGrow. The caller holds v.meta.
 func (v *Volume) alloc(node *Node, n int32) (int32, error) {
 	const recent = 16 // holes looked at before the tail is used

@@ -226,6 +226,8 @@ func (m *move) replace() error {
 		return ErrIsDir
 	case dst.dir != nil && dst.dir.live > 0:
 		return ErrNotEmpty
+	case dst.dir != nil && dst.dir.leaving() > phaseBody:
+		return errCommit // it goes in phaseAdd
 	}
 	slot := dst.slot
 	dots, remove, err := after(max(m.found(), m.to.dir.phaseOf(slot)))

@@ -333,3 +333,47 @@ func TestRenameIntoNewDirectoryCut(t *testing.T) {
 		}
 	}
 }
+
+// TestRenameOutOfRemovedDirectoryCut: the last file is renamed out of a directory, which is removed, or replaced by another one.
+// As long as the file's new name is not there, the directory is.
+func TestRenameOutOfRemovedDirectoryCut(t *testing.T) {
+	const old = "dir/report.txt"
+	for _, back := range []bool{false, true} { // whether the new name is one that came back
+		for _, replaced := range []bool{false, true} {
+			t.Run(fmt.Sprintf("a name that came back %v, replaced %v", back, replaced), func(t *testing.T) {
+				for _, l := range cutLayouts[:2] {
+					data := ""
+					eachRepaired(t, l, 20, func(s *fattest.Scene) {
+						data = s.Data(900)
+						s.Mkdir("dir")
+						s.Create(old, data).Close()
+						s.Mkdir("another")
+						for i := range 20 { // so that the names lie in different atoms
+							s.Create(fmt.Sprintf("F%d", i), "").Close()
+						}
+						if back {
+							s.Create("report.txt", "").Close()
+						}
+						s.Sync()
+						s.PromiseNothing(old)
+						if back {
+							s.Rename("report.txt", "former.txt")
+						}
+						s.Rename(old, "report.txt")
+						if replaced {
+							s.Rename("another", "dir")
+						} else {
+							s.Rmdir("dir")
+						}
+						s.Sync()
+					}, func(r *fattest.Report) error {
+						if !contains(r, data, old, "report.txt") {
+							return fmt.Errorf("it is at neither place, but there are%s", paths(r))
+						}
+						return nil
+					})
+				}
+			})
+		}
+	}
+}
