@@ -7,6 +7,12 @@ import (
 	"testing"
 )
 
+// toFull runs fatvol with a standard output that takes nothing, and returns what it says on standard error.
+func toFull(t testing.TB, args ...string) (said string, code int) {
+	t.Helper()
+	return runCode(t, "sh", append([]string{"-c", `exec "$@" > /dev/full`, "sh"}, args...)...)
+}
+
 // TestHelperHelp: who asks a helper what it takes is told, and it is no failure unless nobody can read it.
 func TestHelperHelp(t *testing.T) {
 	for name, takes := range map[string]string{"mount.fatvol": "IMAGE DIR", "umount.fatvol": "DIR", "mount_fatvol": "IMAGE DIR"} {

@@ -5,12 +5,6 @@ import (
 	"testing"
 )
 
-// toFull runs fatvol with a standard output that takes nothing, and returns what it says on standard error.
-func toFull(t testing.TB, args ...string) (said string, code int) {
-	t.Helper()
-	return runCode(t, "sh", append([]string{"-c", `exec "$@" > /dev/full`, "sh"}, args...)...)
-}
-
 // TestFullOutput: what was done is done, and that it could not be told is no success.
 func TestFullOutput(t *testing.T) {
 	unwritten := func(args ...string) {
