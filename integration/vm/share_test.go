@@ -51,11 +51,20 @@ func (s *share) export() {
 	}
 }
 
-// join mounts the share.
+// join mounts the share: again where a soft mount had no answer in time.
 func (s *share) join(options string) {
 	s.t.Helper()
-	s.Run("mount", "-i", "-t", "nfs", "-o", "vers=3,nolock,proto=tcp,mountproto=tcp,addr="+shareAddress+",port="+sharePort+
-		",mountport="+sharePort+","+options, shareAddress+":/", hostDir)
+	mount := guestapi.Command{Args: []string{"mount", "-i", "-t", "nfs", "-o", "vers=3,nolock,proto=tcp,mountproto=tcp,addr=" + shareAddress +
+		",port=" + sharePort + ",mountport=" + sharePort + "," + options, shareAddress + ":/", hostDir}}
+	for end := time.Now().Add(statePatience); ; {
+		exit := s.Exit(mount)
+		if exit.Code == 0 && !exit.TimedOut {
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("the share cannot be mounted: exit code %d, says %s", exit.Code, exit.Stderr)
+		}
+	}
 }
 
 func (s *share) signal(sig syscall.Signal) {
