@@ -44,7 +44,7 @@ func (s *served) confine() error {
 	if s.record != nil {
 		own = append(own, filepath.Dir(s.record.path))
 	}
-	return confineTo(imagePlaces(s.req.image), own)
+	return confineTo(s.places, own)
 }
 
 // confineTo lets this process, with all its threads and for ever, use files below images, make and

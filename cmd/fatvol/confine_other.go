@@ -11,3 +11,6 @@ func (s *served) confine() error { return nil }
 func unmounterCommand() *cobra.Command {
 	return &cobra.Command{Use: "unmounter DEVICE", Hidden: true, Args: exactly("DEVICE")}
 }
+
+// imagePlaces are what confine would need.
+func imagePlaces(string) []string { return nil }

@@ -25,6 +25,7 @@ type served struct {
 	cfg     *config
 	log     *slog.Logger
 	image   *image.Image
+	places  []string // where it may be looked for, for confine
 	medium  medium
 	volume  *fat.Volume
 	serial  uint32 // of the volume
@@ -85,6 +86,7 @@ func (s *served) open() (err error) {
 	if err = s.openImage(); err != nil {
 		return err
 	}
+	s.places = imagePlaces(s.req.image) // while the host is mounted: from here on it may go at any time
 	defer func() {
 		if err != nil {
 			s.closeMedium()
