@@ -16,8 +16,7 @@ func TestPulledAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { freeMount(dir) })
-		for mountTable(t, dir) == "" {
-		}
+		awaitTrue(t, "mounted", func() bool { return mountTable(t, dir) != "" })
 		s.unplug()
 		if err := cmd.Wait(); err != nil {
 			t.Fatal(err)
