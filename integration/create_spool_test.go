@@ -13,7 +13,7 @@ import (
 // planned, not beside the disk's device file.
 func TestCreateOnDiskFromPipe(t *testing.T) {
 	needRoot(t)
-	need(t, "losetup", "tar")
+	need(t, "tar")
 	dir := memoryDir(t)
 	tree, backing := filepath.Join(dir, "tree"), filepath.Join(dir, "backing")
 	writeCreateTree(t, tree)
@@ -24,12 +24,7 @@ func TestCreateOnDiskFromPipe(t *testing.T) {
 	if err := os.WriteFile(backing, make([]byte, 40<<20), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command("losetup", "-f", "--show", backing).Output()
-	if err != nil {
-		t.Skipf("needs a loop device: %v", err)
-	}
-	loop := strings.TrimSpace(string(out))
-	defer run(t, "losetup", "-d", loop)
+	loop := loopDevice(t, backing)
 	createIn := func(temp string) (string, error) {
 		cmd := exec.Command(binary(t), "create", loop, "--force", "--from", "-")
 		cmd.Env = append(os.Environ(), "TMPDIR="+temp)

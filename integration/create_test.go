@@ -327,7 +327,7 @@ func TestCreateInterrupted(t *testing.T) {
 func TestCreateOnDisk(t *testing.T) {
 	needRoot(t)
 	needFUSE(t)
-	need(t, "losetup", "sfdisk", "fsck.fat", "mcopy")
+	need(t, "sfdisk", "fsck.fat", "mcopy")
 	dir := memoryDir(t)
 	tree, backing := filepath.Join(dir, "tree"), filepath.Join(dir, "backing")
 	writeCreateTree(t, tree)
@@ -336,12 +336,7 @@ func TestCreateOnDisk(t *testing.T) {
 	if err := os.WriteFile(backing, garbage, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command("losetup", "-f", "--show", backing).Output()
-	if err != nil {
-		t.Skipf("needs a loop device: %v", err)
-	}
-	loop := strings.TrimSpace(string(out))
-	defer run(t, "losetup", "-d", loop)
+	loop := loopDevice(t, backing)
 	refused := func(what, says string, args ...string) {
 		t.Helper()
 		before := sumOf(t, loop)

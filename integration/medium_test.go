@@ -220,7 +220,7 @@ func TestHostTurnsReadOnly(t *testing.T) {
 	s, img := newLoopStick(t)
 	trigger := filepath.Join("/sys/fs/ext4", filepath.Base(s.loop), "trigger_fs_error")
 	if _, err := os.Stat(trigger); err != nil {
-		t.Skipf("ext4 cannot be made to report an error here: %v", err)
+		lacks(t, "ext4 cannot be made to report an error here: %v", err)
 	}
 	run(t, "mount", "-o", "remount,errors=remount-ro", s.host)
 	dir, srv := mountStage(t, &stage{img: img})

@@ -21,7 +21,7 @@ func installHelpers(t *testing.T) {
 		"/sbin/mount.fatvol", "/sbin/mount.fuse.fatvol", "/sbin/umount.fatvol", "/sbin/umount.fuse.fatvol", "/usr/local/bin/fatvol",
 	} {
 		if err := os.Symlink(binary(t), path); err != nil {
-			t.Skipf("needs %s to be free: %v", path, err)
+			lacks(t, "needs %s to be free: %v", path, err)
 		}
 		t.Cleanup(func() { os.Remove(path) })
 	}
@@ -222,14 +222,8 @@ func TestNamespace(t *testing.T) {
 // As a loop device of mount(8), a partition, and a block device that is mounted already.
 func TestBlockDevice(t *testing.T) {
 	installHelpers(t)
-	need(t, "losetup")
 	img, dir := mkfsFAT(t, 4<<20), newDir(t)
-	dev, err := exec.Command("losetup", "-f", "--show", img).Output()
-	if err != nil {
-		t.Skipf("needs a loop device: %v", err)
-	}
-	loop := strings.TrimSpace(string(dev))
-	defer run(t, "losetup", "-d", loop)
+	loop := loopDevice(t, img)
 	run(t, binary(t), "mount", loop, dir)
 	if err := os.WriteFile(filepath.Join(dir, "a"), []byte("x"), 0o644); err != nil {
 		t.Error(err)

@@ -39,6 +39,19 @@ func need(t testing.TB, programs ...string) {
 	}
 }
 
+// loopDevice is the path of a loop device of the file, until the test ends.
+func loopDevice(t testing.TB, path string) string {
+	t.Helper()
+	need(t, "losetup")
+	out, err := exec.Command("losetup", "--find", "--show", path).Output()
+	if err != nil {
+		lacks(t, "needs a loop device: %v", err)
+	}
+	loop := strings.TrimSpace(string(out))
+	t.Cleanup(func() { run(t, "losetup", "-d", loop) })
+	return loop
+}
+
 // needFUSE skips the test where nothing can be mounted.
 func needFUSE(t testing.TB) {
 	t.Helper()

@@ -118,7 +118,7 @@ func newSystem(t *testing.T, files map[string]string) *booted {
 	needFUSE(t)
 	need(t, "systemd-nspawn", "journalctl", "mkfs.fat", "fsck.fat")
 	if _, err := os.Stat("/dev/autofs"); err != nil {
-		t.Skipf("needs the kernel's autofs: %v", err)
+		lacks(t, "needs the kernel's autofs: %v", err)
 	}
 	s := &booted{t.TempDir()}
 	root := filepath.Join(s.dir, "files")

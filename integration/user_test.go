@@ -15,7 +15,7 @@ func userImage(t *testing.T) (img, dir string) {
 	needRoot(t) // to become somebody else
 	need(t, "fusermount3")
 	if st, err := os.Stat("/dev/fuse"); err != nil || st.Mode().Perm()&0o006 != 0o006 {
-		t.Skipf("needs /dev/fuse to be open to all users, as udev makes it (.ci/install-deps does so)")
+		lacks(t, "needs /dev/fuse to be open to all users, as udev makes it (.ci/install-deps does so)")
 	}
 	img, dir = mkfsFAT(t, 4<<20), newDir(t)
 	openPath(t, img)
@@ -135,7 +135,7 @@ func TestUserNamespace(t *testing.T) {
 	img, dir := userImage(t)
 	need(t, "unshare")
 	if out, code := asNobody(t, "unshare", "-r", "-m", "true"); code != 0 {
-		t.Skipf("needs user name spaces for users: %s", out)
+		lacks(t, "needs user name spaces for users: %s", out)
 	}
 	script := `"$0" mount "$1" "$2" && echo hello >"$2/a" && cat "$2/A" && "$0" umount "$2"`
 	out, code := asNobody(t, "unshare", "-r", "-m", "sh", "-c", script, binary(t), img, dir)

@@ -17,6 +17,9 @@ import (
 func TestEveryRow(t *testing.T) {
 	fuse, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
 		t.Skipf("needs /dev/fuse: %v", err)
 	}
 	fuse.Close()
