@@ -89,6 +89,10 @@ func (l *Log) guard(off, n int64) error {
 func (l *Log) current(at int64, d digest) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.currentLocked(at, d)
+}
+
+func (l *Log) currentLocked(at int64, d digest) bool {
 	s := l.kept[at]
 	for i := len(s) - 1; i >= 0; i-- {
 		if s[i].any || s[i].digest == d {
@@ -164,20 +168,48 @@ func (l *Log) audit(offsets []int64) {
 	if len(odd) == 0 {
 		return
 	}
-	// A change of ours may have been under way. With none, look again.
-	l.flight.Lock()
-	defer l.flight.Unlock()
-	if l.detached.Load() || l.Check() != nil {
+	// A change of ours may have been under way.
+	if l.enter() != nil {
 		return
 	}
-	l.each(l.lower, odd, func(at int64, d digest) bool {
-		if l.current(at, d) {
-			return true
+	defer l.flight.RUnlock()
+	if l.detached.Load() {
+		return
+	}
+	for _, at := range odd {
+		d, isOdd := l.lookAgain(at)
+		if !isOdd {
+			continue
 		}
-		if l.dropped(at, d) != nil {
-			return false
+		if l.dropped(at, d) == nil {
+			_ = l.noticed(at) // whoever changes something next is told
 		}
-		_ = l.noticed(at) // whoever changes something next is told
-		return false
-	})
+		return
+	}
+}
+
+// lookAgain reads a kept block, and reports whether it is not what it was left as, which it says of none that was being
+// changed meanwhile: it waits for no change, as a slow medium may take long for it. The caller has entered.
+func (l *Log) lookAgain(at int64) (d digest, odd bool) {
+	l.mu.Lock()
+	before, still := l.stillLocked(at)
+	l.mu.Unlock()
+	if !still || l.each(l.lower, []int64{at}, func(_ int64, is digest) bool { d = is; return true }) != nil {
+		return 0, false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	after, still := l.stillLocked(at)
+	return d, still && after == before && !l.currentLocked(at, d)
+}
+
+// stillLocked returns the newest state of a kept block, and whether the lower device is not about to change it.
+func (l *Log) stillLocked(at int64) (newest state, still bool) {
+	s := l.kept[at]
+	u := l.behind.under.Load()
+	if len(s) == 0 || u != nil && u.covers(at, block) ||
+		slices.ContainsFunc(l.writing, func(p Piece) bool { return p.Off < at+block && at < p.Off+p.N }) {
+		return state{}, false
+	}
+	return s[len(s)-1], true
 }

@@ -125,3 +125,40 @@ func TestForeignOfOurs(t *testing.T) {
 		}
 	}
 }
+
+// TestLookHoldsUpNobody: while a slow medium is synced, a look that finds something odd does not keep others from
+// reading and writing.
+func TestLookHoldsUpNobody(t *testing.T) {
+	l, s := newTestLog()
+	l.Keep(0, make([]byte, block))
+	begun, end := make(chan struct{}), make(chan struct{})
+	s.before = func(op string) error {
+		if op == "sync" {
+			close(begun)
+			<-end
+		}
+		return nil
+	}
+	mustWrite(t, l, 2*block, fill(block, 1))
+	sync := later(l.Sync)
+	<-begun
+	s.mu.Lock()
+	s.cache[0] = 7 // something else
+	s.mu.Unlock()
+	look := later(func() error { l.audit(l.keptOffsets()); return l.Foreign() })
+	time.Sleep(20 * time.Millisecond)
+	read := later(func() error { _, err := readOne(l, 4*block); return err })
+	select {
+	case err := <-read:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(2 * time.Second):
+		t.Error("a read waits for the end of a sync")
+	}
+	close(end)
+	if err := <-look; !errors.Is(err, ErrForeign) {
+		t.Errorf("the look finds %v", err)
+	}
+	must(t, <-sync)
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,7 @@ type Log struct {
 	regions map[int64]int    // kept blocks in each region
 	leaving map[int64]bool   // kept blocks to be forgotten once synced
 	changed []int64          // kept blocks with unsynced writes, some of them more than once
+	writing []Piece          // changes that the lower device is making, and that are not taken in yet
 	seq     uint64           // changes so far
 	synced  uint64           // Syncs that succeeded
 	behind  behind
@@ -183,6 +185,9 @@ func (l *Log) WriteAt(p []byte, off int64) (n int, err error) {
 	if in == nil {
 		data, in = l.copies.take(len(p))
 	}
+	if !detached {
+		l.beginLocked(off, int64(len(p)))
+	}
 	l.mu.Unlock()
 	e := entry{off: off, n: int64(len(data)), data: data, in: in}
 	if len(p) > 0 && &data[0] != &p[0] {
@@ -230,6 +235,9 @@ func (l *Log) ZeroAt(off, n int64) error {
 		if err := l.guard(off, n); err != nil {
 			return err
 		}
+		l.mu.Lock()
+		l.beginLocked(off, n)
+		l.mu.Unlock()
 		if err := device.ZeroAt(l.lower, off, n); err != nil {
 			l.failed(entry{off: off, n: n})
 			return err
@@ -256,6 +264,18 @@ func (l *Log) DiscardAt(off, n int64) error {
 	return device.DiscardAt(l.lower, off, n)
 }
 
+// beginLocked notes that the lower device is about to make a change, until that is taken in.
+func (l *Log) beginLocked(off, n int64) { l.writing = append(l.writing, Piece{off, n}) }
+
+// endLocked ends beginLocked, if that was.
+func (l *Log) endLocked(off, n int64) {
+	if i := slices.Index(l.writing, Piece{off, n}); i >= 0 {
+		last := len(l.writing) - 1
+		l.writing[i] = l.writing[last]
+		l.writing = l.writing[:last]
+	}
+}
+
 // add takes in a change that the lower device made.
 func (l *Log) add(e entry) {
 	l.mu.Lock()
@@ -279,6 +299,7 @@ func (l *Log) addUnderway(u *underway) bool {
 
 // addLocked takes in a change. It reports whether it is the only one, and whether there is much now.
 func (l *Log) addLocked(e *entry) (first, much bool) {
+	l.endLocked(e.off, e.n)
 	l.seq++
 	e.seq = l.seq
 	first = len(l.entries) == 0
@@ -318,6 +339,7 @@ func wake(c chan struct{}) {
 func (l *Log) failed(e entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.endLocked(e.off, e.n)
 	l.seq++
 	e.seq = l.seq
 	l.noteLocked(e, true)
