@@ -40,29 +40,47 @@ type states []state
 const region = 1 << 20
 
 // Keep remembers the contents of the blocks that p, just read from or written to offset off, covers
-// whole: from now on the medium has to agree with them. If that may still have what was there before an
-// unsynced write, which is not known, it has to from the next Sync on.
+// whole: from now on the medium has to agree with them. Where an unsynced write of a block is among them, the medium may
+// still have what was there before, which is not known; there, it has to from the Sync on that covers that write.
 func (l *Log) Keep(off int64, p []byte) {
 	if off%block != 0 {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	writes := l.unsyncedLocked(off, int64(len(p)))
 	for ; len(p) >= block; off, p = off+block, p[block:] {
 		delete(l.leaving, off)
 		if l.kept[off] == nil {
 			l.regions[off/region]++
 			now := state{digest: digestOf(p[:block])}
-			if len(l.entries) == 0 {
+			for _, e := range writes {
+				if e.touches(off, block) {
+					now.seq = e.seq
+				}
+			}
+			if now.seq == 0 {
 				l.kept[off] = states{now}
 				continue
 			}
-			now.seq = l.seq
 			l.kept[off] = states{{any: true}, now}
 			l.changed = append(l.changed, off)
 		}
 	}
 }
+
+// unsyncedLocked returns the unsynced changes of a range, in their order.
+func (l *Log) unsyncedLocked(off, n int64) (list []*entry) {
+	for i := range l.entries {
+		if e := &l.entries[i]; e.touches(off, n) {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// touches reports whether e changes any of n bytes at off.
+func (e *entry) touches(off, n int64) bool { return e.off < off+n && off < e.off+e.n }
 
 // Forget ends Keep for the blocks of a range; for those with unsynced writes, once they are synced.
 func (l *Log) Forget(off, n int64) {

@@ -162,3 +162,47 @@ func TestForgetIsComplete(t *testing.T) {
 		}
 	}
 }
+
+// What was read beside unsynced writes is what the medium has: it is verified like everything else, whatever is
+// unsynced elsewhere.
+func TestVerifyHeldBesideUnsynced(t *testing.T) {
+	const at = 10 * block
+	l, s := newTestLog()
+	mustWrite(t, l, at, fill(2*block, 1))
+	must(t, l.Sync())
+	mustWrite(t, l, at+2*block, fill(block, 9))
+	mustWrite(t, l, at-block/2, fill(block/2, 9))
+	l.Keep(at, fill(2*block, 1))
+	s.pull()
+	must(t, l.Verify(s.back()))
+	for _, changed := range []int64{at, at + block} {
+		m := s.back()
+		m.cache[changed+7] = 2
+		if err := l.Verify(m); !errors.Is(err, ErrChanged) {
+			t.Errorf("the block at %d was changed elsewhere: %v", changed, err)
+		}
+	}
+}
+
+// A block that was read with an unsynced write in it is verified as soon as that is synced, whatever was written since.
+func TestVerifyHeldOnceSynced(t *testing.T) {
+	const at = 10 * block
+	l, s := newTestLog()
+	mustWrite(t, l, at, fill(block, 1))
+	s.before = func(op string) error {
+		if op == "sync" {
+			s.before = nil
+			mustWrite(t, l, 0, fill(block, 9))
+			l.Keep(at, fill(block, 1))
+		}
+		return nil
+	}
+	must(t, l.Sync())
+	s.pull()
+	m := s.back()
+	must(t, l.Verify(m))
+	copy(m.cache[at:], fill(block, 2))
+	if err := l.Verify(m); !errors.Is(err, ErrChanged) {
+		t.Errorf("it was changed elsewhere: %v", err)
+	}
+}
