@@ -25,7 +25,7 @@
 //
 // # Locks
 //
-//	Log.flight   shared by each call that reaches the lower device, exclusively by Replay and Save
+//	Log.flight   shared by each call that reaches the lower device, exclusively by Replay, Save, Detach, and to wait for them
 //	  Log.syncMu one Sync at a time
 //	    Log.mu   the copies and hashes; never held during I/O
 package replay

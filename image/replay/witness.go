@@ -171,8 +171,11 @@ func (l *Log) settleLocked(seq uint64) {
 const verifyStep = 1 << 17
 
 // Verify compares dev with every kept block. The error wraps ErrChanged when one differs, or is the
-// device's. It reads only what is kept.
+// device's. It reads only what is kept. The lower device is gone: its calls that are under way still end before, as what
+// they did is not known until then.
 func (l *Log) Verify(dev device.Device) error {
+	l.flight.Lock()
+	l.flight.Unlock() // whoever comes later fails at once
 	if dev.Size() != l.Size() {
 		return fmt.Errorf("%w: it has %d bytes, expected %d", ErrChanged, dev.Size(), l.Size())
 	}

@@ -3,6 +3,7 @@ package replay
 import (
 	"errors"
 	"testing"
+	"time"
 )
 
 // The medium may have, in a block that is held in memory, what was there before the unsynced writes, or
@@ -205,4 +206,50 @@ func TestVerifyHeldOnceSynced(t *testing.T) {
 	if err := l.Verify(m); !errors.Is(err, ErrChanged) {
 		t.Errorf("it was changed elsewhere: %v", err)
 	}
+}
+
+// A call that the medium leaves may have changed it, and has told nobody yet: what is on the medium is compared once
+// that is known.
+func TestVerifyWaitsForCalls(t *testing.T) {
+	for name, err := range map[string]error{"done": nil, "failed": errPulled} {
+		t.Run(name, func(t *testing.T) {
+			s := &lateStick{stick: newStick(), written: make(chan struct{}), end: make(chan error)}
+			l := newLog(s, 0)
+			l.Keep(0, make([]byte, block))
+			write := later(func() error { _, err := l.WriteAt(fill(block, 1), 0); return err })
+			<-s.written
+			s.pull()
+			back := s.back(0)
+			verify := later(func() error { return l.Verify(back) })
+			select {
+			case err := <-verify:
+				t.Fatalf("it does not wait: %v", err)
+			case <-time.After(20 * time.Millisecond):
+			}
+			s.end <- err
+			if got := <-write; !errors.Is(got, err) {
+				t.Errorf("write: %v", got)
+			}
+			must(t, <-verify)
+		})
+	}
+}
+
+// A lateStick is one whose writes are there before they end.
+type lateStick struct {
+	*stick
+	written chan struct{}
+	end     chan error
+}
+
+func (s *lateStick) WriteAt(p []byte, off int64) (int, error) {
+	n, err := s.stick.WriteAt(p, off)
+	if err != nil {
+		return n, err
+	}
+	s.written <- struct{}{}
+	if err := <-s.end; err != nil {
+		return 0, err
+	}
+	return n, nil
 }
