@@ -435,6 +435,9 @@ func (l *Log) forgetLocked(n int) {
 		l.copies.give(e.in)
 	}
 	rest := l.entries[n:]
+	if len(rest) > 0 && rest[0].seq == seq {
+		seq-- // the change is there in part
+	}
 	switch {
 	case len(rest) > 0:
 		l.entries = append([]entry(nil), rest...)
@@ -553,19 +556,34 @@ func (l *Log) Replay(dev device.Device) error {
 	defer l.flight.Unlock()
 	for {
 		l.mu.Lock()
+		l.splitLocked()
 		entries := l.entries
 		l.mu.Unlock()
 		if len(entries) == 0 {
 			return nil
 		}
-		step := 0
-		for bytes := int64(0); step < len(entries) && bytes < replayStep; step++ {
+		step, bytes := 1, entries[0].n
+		for step < len(entries) && bytes+entries[step].n <= replayStep {
 			bytes += entries[step].n
+			step++
 		}
 		if err := l.replayStep(dev, entries[:step]); err != nil {
 			return err
 		}
 	}
+}
+
+// splitLocked makes the first entry one that a step has time for: there may be any number of zeros in one.
+func (l *Log) splitLocked() {
+	if len(l.entries) == 0 || l.entries[0].data != nil || l.entries[0].n <= replayStep {
+		return
+	}
+	first := l.entries[0]
+	first.n = replayStep - (first.off+replayStep)%block // no block is there in part
+	l.entries[0].off += first.n
+	l.entries[0].n -= first.n
+	l.entries = slices.Insert(l.entries, 0, first)
+	l.bytes += entryCost
 }
 
 func (l *Log) replayStep(dev device.Device, entries []entry) error {

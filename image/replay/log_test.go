@@ -406,6 +406,71 @@ func TestReplayGoesOn(t *testing.T) {
 	}
 }
 
+// TestReplayOfMuchZeroed: zeros take no memory, and time all the same: they are written again a part at a time, like all else.
+func TestReplayOfMuchZeroed(t *testing.T) {
+	const size, part = 64 << 20, replayStep + 2*block // the next step fails at once
+	medium := &zeroing{size: size, written: make([]byte, size), steady: true}
+	l := newLog(medium, 0)
+	l.Keep(0, make([]byte, block))
+	l.Keep(size-block, fill(block, 7))
+	copy(medium.written[size-block:], fill(block, 7))
+	mustWrite(t, l, block, fill(block, 5))
+	copy(medium.written[replayStep:], fill(block, 8)) // within the zeros, which begin with half a block
+	l.Keep(replayStep, fill(block, 8))
+	must(t, l.ZeroAt(block/2, size-block/2))
+	mustWrite(t, l, size/2, fill(block, 6))
+	back := &zeroing{size: size, written: fill(size, 1)}
+	clear(back.written[:block])
+	copy(back.written[replayStep:], fill(block, 8))
+	copy(back.written[size-block:], fill(block, 7))
+	for attempt := 0; l.Unsynced() > 0; attempt++ {
+		before := l.Unsynced()
+		back.left = part
+		must(t, l.Verify(back))
+		if err := l.Replay(back); err != nil && !errors.Is(err, errPulled) {
+			t.Fatal(err)
+		}
+		if now := l.Unsynced(); now >= before {
+			t.Fatalf("attempt %d: %d bytes are unsynced, %d were", attempt, now, before)
+		}
+	}
+	want := make([]byte, size)
+	copy(want[size/2:], fill(block, 6))
+	if !bytes.Equal(back.written, want) {
+		t.Error("the medium is not what was written")
+	}
+	must(t, l.Verify(back))
+	back.written[size-1] = 7
+	if err := l.Verify(back); !errors.Is(err, ErrChanged) {
+		t.Errorf("a block that was zeroed, and was changed since: %v", err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.entries) != 0 || l.bytes != 0 {
+		t.Errorf("%d entries of %d bytes are left", len(l.entries), l.bytes)
+	}
+}
+
+// A zeroing is a medium that is pulled when so many bytes were written to it; what was is there.
+type zeroing struct {
+	size    int64
+	written []byte
+	steady  bool // it is never pulled
+	left    int64
+}
+
+func (z *zeroing) Size() int64 { return z.size }
+func (z *zeroing) Sync() error { return nil }
+
+func (z *zeroing) ReadAt(p []byte, off int64) (int, error) { return copy(p, z.written[off:]), nil }
+
+func (z *zeroing) WriteAt(p []byte, off int64) (int, error) {
+	if z.left -= int64(len(p)); z.left < 0 && !z.steady {
+		return 0, errPulled
+	}
+	return copy(z.written[off:], p), nil
+}
+
 func TestSpans(t *testing.T) {
 	l, _ := newTestLog()
 	for _, p := range []Piece{{1000, 100}, {5000, 50}, {1050, 200}, {900, 100}, {5050, 1}, {1060, 10}} {
