@@ -78,3 +78,6 @@ func (v *Volume) PinnedFAT() (pinned int) {
 	}
 	return pinned
 }
+
+// Cool is what the background does about files that were written lately.
+func (v *Volume) Cool() bool { return v.cool() }

@@ -17,7 +17,7 @@ type hot struct {
 	nodes []*Node
 }
 
-// heat keeps n in memory until the device has nothing unsynced. The caller holds n.mu.
+// heat keeps n in memory until the device has nothing unsynced. The caller holds n.mu, or a reference of n.
 func (v *Volume) heat(n *Node) {
 	if n.hot.Load() || n.hot.Swap(true) {
 		return
@@ -59,6 +59,18 @@ func (v *Volume) cool() bool {
 	v.hot.mu.Unlock()
 	for _, n := range gone {
 		n.hot.Store(false)
+	}
+	if device.Unsynced(v.dev) != 0 {
+		// Some of it may be of these, and was written while they counted as hot.
+		v.meta.RLock()
+		named := slices.DeleteFunc(slices.Clone(gone), func(n *Node) bool { return n.unlinked })
+		v.meta.RUnlock()
+		for _, n := range named {
+			v.heat(n)
+		}
+		left = left || len(named) > 0
+	}
+	for _, n := range gone {
 		n.Release(1)
 	}
 	return left
