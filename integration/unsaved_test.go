@@ -291,6 +291,26 @@ func TestChangedElsewhereWithoutUnsynced(t *testing.T) {
 	}
 }
 
+// A volume whose last changes are still in the memory of a mount that waits for it, at another path say, is not mounted
+// beside that: what would be written to it now would keep them from ever getting there.
+func TestMountWhileAnotherWaits(t *testing.T) {
+	needFUSE(t)
+	s := lose(t)
+	moved := filepath.Join(t.TempDir(), "moved.img")
+	copyFile(t, s.copy, moved)
+	dir := newDir(t)
+	for _, opt := range []string{"rw", "ro"} {
+		out, code := runCode(t, binary(t), "mount", "-o", opt, moved, dir)
+		if code != 32 || strings.Count(out, "\n") != 1 || !strings.Contains(out, "fatvol umount "+s.dir) || !strings.Contains(out, "replay=ignore") {
+			t.Errorf("mount -o %s beside it: exit code %d: %s", opt, code, out)
+		}
+	}
+	umount(t, mountImage(t, moved, "ro", "replay=ignore"))
+	s.umountKept(t)
+	umount(t, mountImage(t, moved))
+	s.mustHaveAll(t, moved)
+}
+
 // With return=never, nothing brings it back.
 func TestReturnNever(t *testing.T) {
 	needFUSE(t)

@@ -10,6 +10,7 @@ import (
 	"fatvol/image/device"
 	"fatvol/image/fat"
 	"fatvol/image/replay"
+	"fatvol/watch"
 )
 
 // savedFor finds the replay files for the volume that is being mounted, the oldest first.
@@ -37,6 +38,9 @@ func (s *served) applySaved() error {
 	if s.cfg.medium.replay == replayIgnore {
 		return nil
 	}
+	if err := s.heldElsewhere(); err != nil {
+		return err
+	}
 	paths, err := s.savedFor()
 	if err != nil {
 		return err
@@ -53,6 +57,27 @@ func (s *served) applySaved() error {
 		if err := s.applyOne(path, info); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// heldElsewhere refuses a volume whose last changes are in the memory of a mount that waits for it, and that has not found it,
+// at another path for instance: what is changed beside that mount makes another volume of it, which takes the changes no more.
+// A copy with the same serial number cannot be told from it.
+func (s *served) heldElsewhere() error {
+	all, err := collectMounts(nil)
+	if err != nil {
+		return nil // nobody can be asked
+	}
+	for _, st := range all {
+		waits := st.State == watch.Gone.String() || st.State == watch.Verifying.String()
+		if !waits || st.Unsynced == 0 && !st.Names || st.Serial != serialText(s.serial) || st.Offset != s.image.Partition.Start {
+			continue
+		}
+		if s.serial == 0 && st.Image != s.req.image {
+			continue
+		}
+		return fmt.Errorf("changes of this volume are in the memory of its mount on %s, which waits for it at %s: 'fatvol umount %s' keeps them for the next mount, -o replay=ignore mounts without them", st.Dir, st.Image, st.Dir)
 	}
 	return nil
 }

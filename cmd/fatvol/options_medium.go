@@ -50,7 +50,7 @@ var mediumOptions = []option{
 		"What happens when a medium that went comes back. `resume`, the default: if it is the same volume, and nothing else changed it, open files go on. `never`: everything fails until the unmount."},
 	{"replay", enumValue(func(c *config, m replayMode) { c.medium.replay = m },
 		enumWord[replayMode]{"apply", replayApply}, enumWord[replayMode]{"ask", replayAsk}, enumWord[replayMode]{"ignore", replayIgnore}),
-		"What happens with changes that an earlier mount of this volume could not write, because the medium was gone. `apply`, the default: they are written, if the volume is as it was then; otherwise the mount fails. `ask`: the mount fails and says that there are some. `ignore`: they are left where they are, and the volume is mounted without them."},
+		"What happens with changes that an earlier mount of this volume could not write, because the medium was gone. `apply`, the default: they are written, if the volume is as it was then; otherwise the mount fails. `ask`: the mount fails and says that there are some. `ignore`: they are left where they are, and the volume is mounted without them. While such changes are still in the memory of a mount that waits for the volume, only `ignore` mounts it a second time."},
 }
 
 // durationValue is for a time in seconds, or with a unit.
