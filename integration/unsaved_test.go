@@ -311,6 +311,52 @@ func TestMountWhileAnotherWaits(t *testing.T) {
 	s.mustHaveAll(t, moved)
 }
 
+// Nor do commands write to such a volume, wherever it is; and to one that a replay file fits, neither.
+func TestCommandsWhileAMountWaits(t *testing.T) {
+	needFUSE(t)
+	s := lose(t, "return=never")
+	put(t, s.copy, s.img)
+	moved := filepath.Join(t.TempDir(), "moved.img")
+	copyFile(t, s.copy, moved)
+	file := filepath.Join(t.TempDir(), "new")
+	if err := os.WriteFile(file, []byte("new\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(img, want string, fail int, args ...string) {
+		t.Helper()
+		before, err := os.ReadFile(img)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, code := runCode(t, binary(t), args...)
+		if code != fail || strings.Count(out, "\n") != 1 || !strings.Contains(out, want) {
+			t.Errorf("%v: exit code %d: %s", args, code, out)
+		}
+		if now, err := os.ReadFile(img); err != nil || !bytes.Equal(now, before) {
+			t.Fatalf("%v: the image was written to: %v", args, err)
+		}
+	}
+	for _, img := range []string{s.img, moved} {
+		want := "fatvol umount " + s.dir
+		refused(img, want, 8, "check", "--repair", img)
+		refused(img, want, 32, "defrag", img)
+		refused(img, want, 32, "resize", img, "max")
+	}
+	for _, img := range []string{s.img, moved} {
+		refused(img, s.dir, 1, "label", img, "OTHER")
+		refused(img, s.dir, 1, "cp", file, img+":/")
+	}
+	path := s.umountKept(t)
+	for _, img := range []string{s.img, moved} {
+		refused(img, path, 8, "check", "--repair", img)
+		refused(img, path, 1, "label", img, "OTHER")
+		refused(img, path, 1, "cp", file, img+":/")
+	}
+	run(t, binary(t), "replay", "apply", "--image", moved, path)
+	run(t, binary(t), "cp", file, moved+":/")
+	s.mustHaveAll(t, moved)
+}
+
 // With return=never, nothing brings it back.
 func TestReturnNever(t *testing.T) {
 	needFUSE(t)

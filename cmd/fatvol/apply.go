@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"fatvol/image/device"
@@ -61,25 +62,37 @@ func (s *served) applySaved() error {
 	return nil
 }
 
-// heldElsewhere refuses a volume whose last changes are in the memory of a mount that waits for it, and that has not found it,
-// at another path for instance: what is changed beside that mount makes another volume of it, which takes the changes no more.
-// A copy with the same serial number cannot be told from it.
+// heldElsewhere refuses a volume whose last changes a mount holds that waits for it.
 func (s *served) heldElsewhere() error {
+	st := waitingMount(s.serial, s.image.Partition.Start, s.req.image)
+	if st == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: 'fatvol umount %s' keeps them for the next mount, -o replay=ignore mounts without them", heldBy(st), st.Dir)
+}
+
+// waitingMount finds a mount that holds changes of a volume in memory and waits for it, which it may not find, as at another
+// path; nil where none is known of. Whatever changes the volume meanwhile makes another one of it, which takes them no more.
+// A copy with the same serial number cannot be told from it.
+func waitingMount(serial uint32, offset int64, path string) *mountStatus {
 	all, err := collectMounts(nil)
 	if err != nil {
 		return nil // nobody can be asked
 	}
-	for _, st := range all {
+	i := slices.IndexFunc(all, func(st *mountStatus) bool {
 		waits := st.State == watch.Gone.String() || st.State == watch.Verifying.String()
-		if !waits || st.Unsynced == 0 && !st.Names || st.Serial != serialText(s.serial) || st.Offset != s.image.Partition.Start {
-			continue
-		}
-		if s.serial == 0 && st.Image != s.req.image {
-			continue
-		}
-		return fmt.Errorf("changes of this volume are in the memory of its mount on %s, which waits for it at %s: 'fatvol umount %s' keeps them for the next mount, -o replay=ignore mounts without them", st.Dir, st.Image, st.Dir)
+		return waits && (st.Unsynced > 0 || st.Names) && st.Serial == serialText(serial) && st.Offset == offset &&
+			(serial != 0 || st.Image == path) // a volume without a number is known by its path alone
+	})
+	if i < 0 {
+		return nil
 	}
-	return nil
+	return all[i]
+}
+
+// heldBy says what st holds.
+func heldBy(st *mountStatus) error {
+	return fmt.Errorf("changes of this volume are in the memory of its mount on %s, which waits for it at %s", st.Dir, st.Image)
 }
 
 // applyOne writes what one replay file holds. Serial numbers are no proof: copies of an image have the

@@ -169,6 +169,13 @@ func nothingSaved(im *image.Image, cfg *config) error {
 	if err != nil {
 		return err
 	}
+	abs, err := absolutePath(im.Path())
+	if err != nil {
+		return err
+	}
+	if st := waitingMount(g.Serial, im.Partition.Start, abs); st != nil {
+		return fmt.Errorf("%w: unmount that first ('fatvol umount %s')", heldBy(st), st.Dir)
+	}
 	paths, err := savedReplays(g.Serial)
 	if err != nil || len(paths) == 0 || g.Serial == 0 {
 		return err

@@ -25,7 +25,7 @@ func openImageAlone(arg string, cfg *config, readOnly bool) (*image.Image, error
 	if err != nil {
 		return nil, withoutPath(p.image, err)
 	}
-	if err := (&usedImage{path: p.image, write: !readOnly}).unsaved(im.Partition); err != nil {
+	if err := (&usedImage{path: p.image, write: !readOnly, image: im}).unsaved(im.Partition); err != nil {
 		im.Close()
 		return nil, err
 	}

@@ -133,7 +133,7 @@ func (im *usedImage) locate(opt image.OpenOptions) (*image.Volume, error) {
 	return opened.Volume, nil
 }
 
-// unsaved looks for changes that a mount could not write: what is written before them makes them useless.
+// unsaved looks for changes that a mount could not write, or not yet: what is written before them makes them useless.
 func (im *usedImage) unsaved(part image.Partition) error {
 	serial := uint32(0)
 	if part.Content.Geometry != nil {
@@ -143,19 +143,45 @@ func (im *usedImage) unsaved(part image.Partition) error {
 	if err != nil {
 		return err
 	}
+	if st := waitingMount(serial, part.Start, abs); st != nil {
+		if err := im.before(fmt.Errorf("%w: unmount that first ('fatvol umount %s')", heldBy(st), st.Dir)); err != nil {
+			return err
+		}
+	}
 	paths, _ := savedReplays(serial) // those of others are theirs
 	for _, path := range paths {
 		info, err := replay.LoadInfo(path)
-		if err != nil || info.Image != abs || info.Offset != part.Start {
+		if err != nil || info.Offset != part.Start {
 			continue
 		}
-		what := fmt.Errorf("changes that could not be written when it was unmounted are kept in %s: 'fatvol replay apply %s' writes them, 'fatvol replay discard %s' forgets them", path, path, path)
-		if im.write {
-			return what
+		apply := path
+		if info.Image != abs {
+			if serial == 0 || !im.takes(path) {
+				continue // a copy, which has nothing to do with them
+			}
+			apply = fmt.Sprintf("--image %s %s", im.path, path)
 		}
-		complain("%s: WARNING: %v", im.path, what)
+		err = im.before(fmt.Errorf("changes that could not be written when it was unmounted are kept in %s: 'fatvol replay apply %s' writes them, 'fatvol replay discard %s' forgets them", path, apply, path))
+		if err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// before has what would better be done first refuse a command that writes, and warn another.
+func (im *usedImage) before(what error) error {
+	if im.write {
+		return what
+	}
+	complain("%s: WARNING: %v", im.path, what)
+	return nil
+}
+
+// takes reports whether the image is as it was when a replay file was made.
+func (im *usedImage) takes(path string) bool {
+	saved, err := replay.Load(path)
+	return err == nil && saved.Verify(im.image.Host()) == nil
 }
 
 // close brings everything to the media, and lets go of the images.
