@@ -20,6 +20,7 @@ func TestErrnos(t *testing.T) {
 		{syscall.ESTALE, true, true}, {syscall.ENOTCONN, true, true}, {syscall.ESHUTDOWN, true, true},
 		{syscall.EBADF, true, true},
 		{syscall.EIO, false, true}, {syscall.EREMOTEIO, false, true}, {syscall.ETIMEDOUT, false, true}, {syscall.EROFS, false, true},
+		{syscall.ENOLINK, false, true}, {syscall.ENOLINK, true, false},
 		{syscall.EIO, true, false}, {syscall.EREMOTEIO, true, false}, {syscall.ETIMEDOUT, true, false}, {syscall.EROFS, true, false},
 		{syscall.ENOSPC, false, false}, {syscall.EDQUOT, false, false}, {syscall.EFBIG, false, false}, {syscall.EINVAL, false, false},
 	} {
@@ -44,6 +45,24 @@ func TestErrnos(t *testing.T) {
 				want = watch.Gone
 			}
 			r.expect(want, 1)
+		})
+	}
+}
+
+// TestProbeErrnos: what a dead medium answers to a probe ends its time, with nobody using it.
+func TestProbeErrnos(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENODEV, syscall.EREMOTEIO, syscall.ENOLINK} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, nil)
+			defer r.close()
+			r.slot.SetHook(func(call fakemedium.Call) error {
+				if call.Op == "probe" {
+					return errno
+				}
+				return nil
+			})
+			r.Doubt()
+			r.expect(watch.Gone, 1)
 		})
 	}
 }

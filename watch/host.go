@@ -72,6 +72,7 @@ var meanings = map[syscall.Errno]meaning{
 	syscall.EIO:          doubtful,
 	eremoteio:            doubtful,
 	syscall.ETIMEDOUT:    doubtful,
+	syscall.ENOLINK:      doubtful, // of a disk that its controller does not reach any more
 	syscall.EHOSTDOWN:    doubtful,
 	syscall.EHOSTUNREACH: doubtful,
 	syscall.ENETDOWN:     doubtful,
