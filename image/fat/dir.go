@@ -19,6 +19,7 @@ type dir struct {
 	pins   atomic.Int32 // operations that need the contents in memory
 	loadMu sync.Mutex   // one reader of the contents at a time; taken before v.meta
 	queued bool         // in v.loadedDirs; guarded by v.meta
+	left   uint64       // digest of the contents that were evicted while kids had places in them; otherwise 0. Guarded by v.meta
 
 	contents
 }
@@ -64,7 +65,7 @@ func newDir() *dir {
 // forget makes d a directory of which nothing is known, in place: that there is one, and so that its node
 // is a directory, never changes.
 func (d *dir) forget() {
-	d.kids, d.contents, d.queued = make(map[int32]*Node), contents{}, false
+	d.kids, d.contents, d.queued, d.left = make(map[int32]*Node), contents{}, false, 0
 	d.pins.Store(0)
 }
 
@@ -119,26 +120,30 @@ func (v *Volume) pin(n *Node) error {
 	v.meta.Lock()
 	d.data = data
 	d.parse(v, n.id == rootID)
-	lost := d.disown()
-	d.loaded = true
+	lost := d.disown(d.left != 0 && d.left != v.digest(data))
+	d.loaded, d.left = true, 0
 	v.dirBytes += int64(len(data))
 	v.queueDir(n)
 	v.evictDirs()
 	v.meta.Unlock()
 	if lost > 0 {
 		// The directory itself can be used.
-		_ = v.note(fmt.Errorf("%w: a directory changed since it was read before: %d entries that are in use are gone; its clusters may belong to another as well",
+		_ = v.note(fmt.Errorf("%w: a directory changed since it was read before: %d entries that are in use are gone, or others; its clusters may belong to another as well",
 			ErrCorrupt, lost))
 	}
 	return nil
 }
 
+// digest stands for the contents of a directory. It is never 0.
+func (v *Volume) digest(data []byte) uint64 { return maphash.Bytes(v.seed, data) | 1 }
+
 // disown takes the nodes out of the directory whose entries are not in what was read, though nobody removed
-// them, and returns their number. Two directories that share clusters get there. Nothing may be written
+// them, and returns their number: all, if something else changed it while it was not in memory, as another system may do
+// while the medium is away. Two directories that share clusters get there as well. Nothing may be written
 // for such a node: where its entry was, there is something else, or nothing. The caller holds v.meta.
-func (d *dir) disown() (lost int) {
+func (d *dir) disown(all bool) (lost int) {
 	for slot, kid := range d.kids {
-		if slot < d.tail {
+		if slot < d.tail && !all {
 			if s := d.slot(slot); !slotIsFree(s) && !slotIsLong(s) && !slotIsLabel(s) {
 				continue
 			}
@@ -452,6 +457,9 @@ func (v *Volume) evict(n *Node) {
 	}
 	v.dirBytes -= int64(len(d.data))
 	v.forgetDir(n)
+	if len(d.kids) > 0 {
+		d.left = v.digest(d.data)
+	}
 	d.loaded, d.data, d.index, d.more, d.holes = false, nil, nil, nil, nil
 	d.edits, d.removed, d.freed, d.goneShort = nil, nil, nil, nil
 }
