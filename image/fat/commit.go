@@ -236,6 +236,14 @@ func (v *Volume) reclaim() error {
 	}
 }
 
+// throttleChange is throttle for a change of n's entry.
+func (v *Volume) throttleChange(n *Node) error {
+	if err := v.throttle(); err != nil {
+		return err
+	}
+	return v.holdParent(n)
+}
+
 // throttle makes the caller wait for a commit when the open epoch has changed as much as memory is
 // meant to hold.
 func (v *Volume) throttle() error {

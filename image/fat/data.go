@@ -136,7 +136,7 @@ func (n *Node) write(p []byte, all bool, at func() int64) (done int, off int64, 
 	if len(p) == 0 {
 		return 0, 0, nil
 	}
-	if err := v.throttle(); err != nil {
+	if err := v.throttleChange(n); err != nil {
 		return 0, 0, fmt.Errorf("write: %w", err)
 	}
 	n.mu.RLock()

@@ -19,6 +19,7 @@ type dir struct {
 	pins   atomic.Int32 // operations that need the contents in memory
 	loadMu sync.Mutex   // one reader of the contents at a time; taken before v.meta
 	queued bool         // in v.loadedDirs; guarded by v.meta
+	needed uint64       // the epoch whose commit needs the contents, or one before. Guarded by v.meta
 	left   uint64       // digest of the contents that were evicted while kids had places in them; otherwise 0. Guarded by v.meta
 
 	contents
@@ -65,7 +66,7 @@ func newDir() *dir {
 // forget makes d a directory of which nothing is known, in place: that there is one, and so that its node
 // is a directory, never changes.
 func (d *dir) forget() {
-	d.kids, d.contents, d.queued, d.left = make(map[int32]*Node), contents{}, false, 0
+	d.kids, d.contents, d.queued, d.needed, d.left = make(map[int32]*Node), contents{}, false, 0, 0
 	d.pins.Store(0)
 }
 
@@ -156,6 +157,28 @@ func (d *dir) disown(all bool) (lost int) {
 }
 
 func (v *Volume) unpin(n *Node) { n.dir.pins.Add(-1) }
+
+// holdParent has the directory in memory that n's entry is in, until the open epoch is committed: for a change of the entry,
+// which can be written then also where nothing can be read any more.
+func (v *Volume) holdParent(n *Node) error {
+	v.meta.RLock()
+	p, held := n.parent, n.unlinked || n.parent == nil || n.parent.dir.held(v)
+	v.meta.RUnlock()
+	if held {
+		return nil
+	}
+	if err := v.pin(p); err != nil {
+		return err
+	}
+	defer v.unpin(p)
+	v.meta.Lock()
+	defer v.meta.Unlock()
+	p.dir.needed = v.epoch.id
+	return nil
+}
+
+// held reports whether the contents stay in memory until the open epoch is committed.
+func (d *dir) held(v *Volume) bool { return d.loaded && (d.listed || d.needed == v.epoch.id) }
 
 // readDirData reads all slots of a directory: the fixed root for a nil chain.
 func (v *Volume) readDirData(ch *chain) ([]byte, error) {
@@ -414,7 +437,7 @@ func (v *Volume) evictDirs() {
 			n.dir.queued = false
 			continue
 		}
-		if n.dir.used || n.dir.busy() {
+		if n.dir.used || n.dir.busy() || n.dir.needed == v.epoch.id {
 			n.dir.used = false
 			v.loadedDirs = append(v.loadedDirs, n)
 			continue

@@ -15,7 +15,7 @@ func (n *Node) change(op string) (func(), error) {
 		n.v.leave()
 		return nil, fmt.Errorf("%s: %w", op, ErrIsDir)
 	}
-	if err := n.v.throttle(); err != nil {
+	if err := n.v.throttleChange(n); err != nil {
 		n.v.leave()
 		return nil, fmt.Errorf("%s: %w", op, err)
 	}
@@ -318,6 +318,9 @@ func (n *Node) SetTimes(created, modified, accessed *time.Time) error {
 	if n.id == rootID {
 		return nil // the root has no entry that could hold them
 	}
+	if err := v.holdParent(n); err != nil {
+		return fmt.Errorf("set times: %w", err)
+	}
 	v.meta.Lock()
 	if err := n.dead; err != nil {
 		v.meta.Unlock()
@@ -346,6 +349,9 @@ func (n *Node) SetAttributes(set Attributes) error {
 		return fmt.Errorf("set attributes: %w", err)
 	}
 	defer v.leave()
+	if err := v.holdParent(n); err != nil {
+		return fmt.Errorf("set attributes: %w", err)
+	}
 	v.meta.Lock()
 	if err := n.dead; err != nil {
 		v.meta.Unlock()

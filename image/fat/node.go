@@ -340,6 +340,9 @@ func (v *Volume) setDirty(n *Node) {
 		return
 	}
 	n.dirty = true
+	if n.parent != nil {
+		n.parent.dir.needed = v.epoch.id
+	}
 	v.epoch.nodes = append(v.epoch.nodes, n)
 	v.changed()
 }

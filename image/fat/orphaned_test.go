@@ -15,10 +15,14 @@ import (
 // there all the same, and nothing worse is left behind than after a cut.
 func TestOrphan(t *testing.T) {
 	for _, l := range append(faultLayouts, fattest.Layout{Width: 32, Clusters: 65600, ClusterSize: 512, FATs: 2}) {
-		for _, s := range append(scenarios(), far(l)...) {
-			t.Run(fmt.Sprintf("FAT%d in %d/%s", l.Width, l.FATs, s.name), func(t *testing.T) {
+		for i, s := range append(scenarios(), append(far(l), scenarios()...)...) {
+			cache, name := int64(0), s.name
+			if i >= len(scenarios())+len(far(l)) {
+				cache, name = 1, name+", directories evicted"
+			}
+			t.Run(fmt.Sprintf("FAT%d in %d/%s", l.Width, l.FATs, name), func(t *testing.T) {
 				t.Parallel()
-				opt := fat.Options{CommitDelay: -1}
+				opt := fat.Options{CommitDelay: -1, CacheBytes: cache}
 				whole, err := newFaultTarget(l, opt, faultdev.Rule{})
 				if err != nil {
 					t.Fatal(err)

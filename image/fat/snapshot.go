@@ -24,10 +24,11 @@ func (v *Volume) snapshot() error {
 		}
 		v.meta.Unlock()
 		for _, n := range missing {
-			if err := v.pin(n); err != nil {
+			if err := v.pin(n); err == nil {
+				pinned[n] = true
+			} else if !v.leavesDir(n, err) {
 				return err
 			}
-			pinned[n] = true
 		}
 	}
 	defer v.meta.Unlock()
