@@ -172,12 +172,14 @@ func (n *Node) within(d *Node) bool {
 }
 
 // after returns the phases in which ".." may follow a name that appears in ph, and in which the old
-// name may go; errCommit when there is none left in this epoch.
-func after(ph phase) (dots, remove phase, err error) {
+// name may go; errCommit when there is none left in this epoch. A new directory has no old name: what was
+// renamed into it before leaves its own in phaseRemove.
+func (m *move) after(ph phase) (dots, remove phase, err error) {
+	filled := m.src.dir != nil && m.src.born == m.v.epoch.id && m.src.dir.live > 0
 	switch {
 	case ph <= phaseAdd:
 		return phaseSwap, phaseRemove, nil
-	case ph <= phaseRemove:
+	case ph <= phaseRemove && !filled:
 		return phaseLate, phaseLast, nil
 	}
 	return 0, 0, errCommit
@@ -199,7 +201,7 @@ func (m *move) plain() error {
 	if old, ok := m.to.dir.removed[m.name.Key]; ok {
 		ph = max(ph, m.to.dir.phaseOf(old.slot))
 	}
-	dots, remove, err := after(ph)
+	dots, remove, err := m.after(ph)
 	if err != nil {
 		return err
 	}
@@ -230,7 +232,7 @@ func (m *move) replace() error {
 		return errCommit // it goes in phaseAdd
 	}
 	slot := dst.slot
-	dots, remove, err := after(max(m.found(), m.to.dir.phaseOf(slot)))
+	dots, remove, err := m.after(max(m.found(), m.to.dir.phaseOf(slot)))
 	if err != nil {
 		return err
 	}
