@@ -200,9 +200,9 @@ func (t *table) continueLocked(idx, n, want uint32) (uint32, error) {
 
 // reserve takes up to want clusters, consecutive after goal where possible (goal 0: anywhere), and
 // keeps ahead more in win for the next call where they follow. It returns fewer, even none, only
-// when there are no more. The pages of the clusters, and of goal-1 where goal is given, stay in
-// memory until link or unreserve.
-func (t *table) reserve(want uint32, goal Cluster, win *window, ahead uint32) (*reservation, error) {
+// when there are no more; of those whose entries lie across two atoms only with straddling. The pages of
+// the clusters, and of goal-1 where goal is given, stay in memory until link or unreserve.
+func (t *table) reserve(want uint32, goal Cluster, win *window, ahead uint32, straddling bool) (*reservation, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	defer func() { t.anyEntry = false }()
@@ -240,6 +240,9 @@ func (t *table) reserve(want uint32, goal Cluster, win *window, ahead uint32) (*
 				continue
 			}
 			if t.narrow && !t.anyEntry {
+				if !straddling {
+					break
+				}
 				t.anyEntry = true
 				clear(t.longest)
 				continue

@@ -231,7 +231,7 @@ func (x *fixer) duplicate(c Cluster, want uint32) (first Cluster, n uint32, err 
 	if want = min(want, ch.length); want == 0 {
 		return 0, 0, nil
 	}
-	r, err := t.reserve(want, 0, nil, 0)
+	r, err := t.reserve(want, 0, nil, 0, true)
 	if err != nil {
 		return 0, 0, err
 	}

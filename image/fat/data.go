@@ -307,7 +307,7 @@ func (v *Volume) take(n *Node, want, have uint32) (*reservation, error) {
 			ahead = 0
 		}
 	}
-	r, err := v.tab.reserve(want, goal, &n.win, ahead)
+	r, err := v.tab.reserve(want, goal, &n.win, ahead, false)
 	if err != nil || r.count == want {
 		return r, err
 	}
@@ -315,7 +315,7 @@ func (v *Volume) take(n *Node, want, have uint32) (*reservation, error) {
 	if err := v.reclaim(); err != nil {
 		return nil, err
 	}
-	return v.tab.reserve(want, goal, &n.win, 0)
+	return v.tab.reserve(want, goal, &n.win, 0, true)
 }
 
 // grow makes the file size bytes long, in steps, and returns the length of its chain. New bytes are

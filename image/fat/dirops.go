@@ -204,7 +204,7 @@ func (n *Node) dotdot() Cluster {
 
 // takeOne reserves one cluster, after goal-1 where it is not 0.
 func (v *Volume) takeOne(goal Cluster) (*reservation, error) {
-	r, err := v.tab.reserve(1, goal, nil, 0)
+	r, err := v.tab.reserve(1, goal, nil, 0, false)
 	if err != nil || r.count == 1 {
 		return r, err
 	}
@@ -212,7 +212,7 @@ func (v *Volume) takeOne(goal Cluster) (*reservation, error) {
 	if err := v.reclaim(); err != nil {
 		return nil, err
 	}
-	if r, err = v.tab.reserve(1, goal, nil, 0); err != nil || r.count == 1 {
+	if r, err = v.tab.reserve(1, goal, nil, 0, true); err != nil || r.count == 1 {
 		return r, err
 	}
 	v.tab.unreserve(r)

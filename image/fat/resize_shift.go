@@ -140,7 +140,7 @@ func (s *shifter) allocate(n *Node) error {
 	if err != nil {
 		return err
 	}
-	r, err := s.t.reserve(length, 0, nil, 0)
+	r, err := s.t.reserve(length, 0, nil, 0, true)
 	if err != nil {
 		return err
 	}

@@ -46,3 +46,39 @@ func TestCutStraddling(t *testing.T) {
 		}
 	}
 }
+
+// TestCutStraddlingAfterFull: where all other clusters were given up in the open epoch, a file that grows gets one of those, and
+// none whose entry lies across two sectors.
+func TestCutStraddlingAfterFull(t *testing.T) {
+	const clusters, straddling = 900, 2
+	first := 0
+	c, base := recordScene(t, fattest.Layout{Width: 12, Clusters: clusters}, func(c *scene) {
+		size := c.v.Geometry().ClusterSize
+		one, two, three := c.Data(size), c.Data(size), c.Data(size)
+		c.Create("grows.bin", one).Close()
+		c.Sync()
+		c.Create("large.bin", c.Data((clusters-1-straddling)*size)).Close()
+		c.Sync()
+		first = c.rec.Len()
+		c.Promise("grows.bin", one, one+two, one+two+three)
+		c.Unlink("large.bin")
+		for _, more := range []string{two, three} {
+			f := c.Open("grows.bin")
+			f.Append(more)
+			f.Close()
+			c.Sync()
+		}
+	})
+	rng := rand.New(rand.NewPCG(*sceneSeed, 7))
+	for upTo := first; upTo <= c.rec.Len(); upTo++ {
+		for range 30 {
+			mixed := base.Clone()
+			if err := c.rec.Scatter(mixed, upTo, rng); err != nil {
+				t.Fatal(err)
+			}
+			if !c.verify(mixed, upTo, "scattered") {
+				return
+			}
+		}
+	}
+}
