@@ -233,9 +233,19 @@ func (n *Node) extendWith(p []byte, off int64, all bool) ([]byte, error) {
 	return p, nil
 }
 
-// allChain reads the chain to its end, and returns its length, which covers the size. The caller
-// holds n.mu exclusively.
+// allChain reads the chain to its end, and returns its length, which covers the size. Where there is none, there may be one
+// now. The caller holds n.mu exclusively.
 func (n *Node) allChain() (uint32, error) {
+	have, err := n.wholeChain()
+	if err == nil && have == 0 {
+		if err = n.lockSingle(); err == nil {
+			n.v.meta.Unlock()
+		}
+	}
+	return have, err
+}
+
+func (n *Node) wholeChain() (uint32, error) {
 	ch := n.chain
 	ch.mu.Lock()
 	defer ch.mu.Unlock()

@@ -91,18 +91,12 @@ func (n *Node) shrink(size uint32) {
 }
 
 // empty takes all clusters from the file. What is written next gets new ones, so that the medium
-// goes from the old contents to the new in one step. A file that the open epoch has exchanged is known by
-// its clusters until that is on the medium.
+// goes from the old contents to the new in one step.
 func (n *Node) empty() error {
 	v := n.v
 	v.tab.closeWindow(&n.win)
-	v.meta.Lock()
-	for v.epoch.spare && n.moved == v.epoch.id {
-		v.meta.Unlock()
-		if err := v.sync(); err != nil {
-			return err
-		}
-		v.meta.Lock()
+	if err := n.lockSingle(); err != nil {
+		return err
 	}
 	defer v.meta.Unlock()
 	v.bury(n)
@@ -110,6 +104,21 @@ func (n *Node) empty() error {
 	n.d.attr |= AttrArchive
 	v.touch(n)
 	v.setDirty(n)
+	return nil
+}
+
+// lockSingle locks v.meta once n may begin with another cluster, or with one. It may not while the open epoch has given it a
+// name beside another of which only that tells that they are one file's: then the epoch is committed.
+func (n *Node) lockSingle() error {
+	v := n.v
+	v.meta.Lock()
+	for id := v.epoch.id; v.epoch.spare && n.moved == id || n.respelled == id; id = v.epoch.id {
+		v.meta.Unlock()
+		if err := v.sync(); err != nil {
+			return err
+		}
+		v.meta.Lock()
+	}
 	return nil
 }
 

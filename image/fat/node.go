@@ -44,6 +44,7 @@ type Node struct {
 	d         dirent
 	chain     *chain
 	moved     uint64  // the epoch that renamed the node last
+	respelled uint64  // the epoch in which the medium has its name twice for a while, in two spellings
 	alias     Cluster // in v.aliases; 0 for none
 	born      uint64  // the epoch that created the node; 0 for what the medium had
 	// fresh is the index of the first cluster that was linked in the open epoch: no commit has

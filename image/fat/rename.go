@@ -356,8 +356,14 @@ func (m *move) respell() error {
 			v.set(m.to, src.slot-longs+k, long[k*slotSize:(k+1)*slotSize], ph)
 		}
 		d.enter(v, src.slot)
+	case src.anew():
+		return errCommit // else two entries of one name would lead to different contents
 	default:
-		return m.plain()
+		err := m.plain()
+		if err == nil {
+			src.respelled = v.epoch.id
+		}
+		return err
 	}
 	v.touch(m.to)
 	return nil

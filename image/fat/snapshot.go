@@ -95,9 +95,9 @@ func (v *Volume) trim() (busy []*Node, err error) {
 			v.epoch.trims = v.epoch.trims[1:]
 			continue
 		}
-		// While the medium has the third name of an exchange, with the size from before, no chain is cut. The lock is
-		// not taken in the order of locks, but it does not wait.
-		if v.epoch.spare || !n.mu.TryLock() {
+		// While the medium has the third name of an exchange, with the size from before, no chain is cut, nor is that
+		// of a file with two spellings. The lock is not taken in the order of locks, but it does not wait.
+		if v.epoch.spare || n.respelled == v.epoch.id || !n.mu.TryLock() {
 			busy = append(busy, n)
 		} else {
 			err = v.trimNode(n)
