@@ -74,7 +74,7 @@ func (d *dir) leaving() (ph phase) {
 	return ph
 }
 
-// alloc takes n consecutive free slots, or returns errGrow. The caller holds v.meta.
+// alloc takes n consecutive free slots, or returns errGrow or errCommit. The caller holds v.meta.
 func (v *Volume) alloc(node *Node, n int32) (int32, error) {
 	const recent = 16 // holes looked at before the tail is used
 	d := node.dir
@@ -88,6 +88,7 @@ func (v *Volume) alloc(node *Node, n int32) (int32, error) {
 				v.set(node, i, zero[:], phaseBody)
 			}
 			d.garbage = false
+			return 0, errCommit // before the end moves, what is behind it is gone
 		}
 		d.tail += n
 		return d.tail - n, nil
