@@ -324,7 +324,7 @@ func (m *move) arrive(n, dir *Node, slot int32) {
 	m.v.touch(m.to)
 }
 
-// respell changes how the name of src is written, in place where its slots lie in one atom.
+// respell changes how the name of src is written, in place where the slots of the long name lie in one atom.
 func (m *move) respell() error {
 	v, d, src := m.v, m.to.dir, m.src
 	shown := v.names.ShowLong(m.name.Units)
@@ -347,7 +347,7 @@ func (m *move) respell() error {
 		v.set(m.to, src.slot, s[:], phaseAdd)
 		d.enter(v, src.slot)
 		src.d.ntCase = m.name.Case
-	case !m.name.Exact && longs == int32(LongSlots(m.name.Units)) && (src.slot-longs)/slotsPerAtom == src.slot/slotsPerAtom:
+	case !m.name.Exact && longs == int32(LongSlots(m.name.Units)) && (src.slot-longs)/slotsPerAtom == (src.slot-1)/slotsPerAtom:
 		long := make([]byte, longs*slotSize)
 		EncodeLong(long, m.name.Units, ShortChecksum(short))
 		ph := max(phaseAdd, d.phaseOf(src.slot))
