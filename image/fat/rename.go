@@ -319,6 +319,7 @@ func (m *move) arrive(n, dir *Node, slot int32) {
 	}
 	m.v.noteMoved(n)
 	m.v.place(n, dir, slot)
+	m.v.noteRenamed(n)
 	m.v.setDirty(n) // so that the epoch does not forget that it moved n
 	m.v.touch(m.from)
 	m.v.touch(m.to)

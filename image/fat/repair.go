@@ -40,7 +40,8 @@ type repair struct {
 	moved   []head // what got another name, or lost its own, since the scan began
 	kept    []deadChain
 	trims   []*Node
-	wrote   []*Node // files that changed; held
+	wrote   []*Node           // files that changed; held
+	named   map[Cluster]place // the names that files got since the volume was opened
 }
 
 // head is the start of a chain.
@@ -96,7 +97,7 @@ func (v *Volume) startRepair() {
 		return
 	}
 	r := &repair{v: v, log: &report{log: v.opt.Log}, halt: make(chan struct{}), done: make(chan struct{}),
-		released: make(chan struct{}), holding: true}
+		released: make(chan struct{}), holding: true, named: map[Cluster]place{}}
 	r.state.Store(int32(RepairRunning))
 	v.tab.touched = newClusterSet(v.tab.entries)
 	v.repair.Store(r)
@@ -116,6 +117,13 @@ func (v *Volume) holds() *repair {
 func (v *Volume) noteMoved(n *Node) {
 	if r := v.holds(); r != nil && n.d.first != 0 {
 		r.moved = append(r.moved, head{n.d.first, n.dir != nil})
+	}
+}
+
+// noteRenamed has the repair know that the name that n has was just given to it. The caller holds v.meta.
+func (v *Volume) noteRenamed(n *Node) {
+	if r := v.repair.Load(); r != nil && v.Repair() == RepairRunning && n.dir == nil && n.d.first != 0 {
+		r.named[n.d.first] = place{n.parent.dotdot(), n.slot}
 	}
 }
 
@@ -293,10 +301,13 @@ func (r *repair) scan(s *scan) error {
 	}
 }
 
-// visit has the scan take in a chain whose name it may not have seen.
+// visit has the scan take in a chain whose name it may not have seen. Where it has seen one, that may be another.
 func (s *scan) visit(h head) error {
-	if !s.t.contains(h.first) || s.heads.has(h.first) {
+	if !s.t.contains(h.first) {
 		return nil
+	}
+	if s.heads.has(h.first) {
+		return s.second(problem{first: h.first})
 	}
 	s.heads.add(h.first)
 	if h.isDir && !s.dirs.has(h.first) {

@@ -126,6 +126,11 @@ func (r *repair) double(a, b *location, all map[Cluster][]location) error {
 	v := r.v
 	isDir := a.d.attr&AttrDirectory != 0
 	first, ok := a.newer(b)
+	v.meta.RLock()
+	if last, known := r.named[a.d.first]; known && (last == a.place) != (last == b.place) {
+		first, ok = last == a.place, true // somebody has renamed it since
+	}
+	v.meta.RUnlock()
 	if isDir {
 		up, err := v.parentOf(a.d.first)
 		if err == nil && a.dir != b.dir {
