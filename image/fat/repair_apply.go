@@ -94,6 +94,9 @@ func (r *repair) living(found []location) (names []location, err error) {
 		}
 		r.v.meta.RLock()
 		same := r.v.samePlace(dir, &l)
+		if n := dir.dir.kids[l.slot]; same && n != nil {
+			same = n.d.first == l.d.first // else it is written anew, of which the slot does not tell yet
+		}
 		r.v.meta.RUnlock()
 		r.letGo(dir)
 		if same {
