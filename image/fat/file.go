@@ -380,6 +380,7 @@ func (n *Node) SetAttributes(set Attributes) error {
 
 // Sync makes the data and the directory entry of n durable.
 func (n *Node) Sync() error {
+	n.v.awaitNames(n)
 	if err := n.v.enter(); err != nil {
 		return fmt.Errorf("fsync: %w", err)
 	}

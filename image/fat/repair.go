@@ -32,6 +32,7 @@ type repair struct {
 	// released is closed once clusters can be freed again.
 	released chan struct{}
 	state    atomic.Int32
+	started  time.Time
 
 	// Guarded by v.meta.
 	// holding: until it is known which files have two names, nothing that was on the volume when it
@@ -97,7 +98,7 @@ func (v *Volume) startRepair() {
 		return
 	}
 	r := &repair{v: v, log: &report{log: v.opt.Log}, halt: make(chan struct{}), done: make(chan struct{}),
-		released: make(chan struct{}), holding: true, named: map[Cluster]place{}}
+		released: make(chan struct{}), holding: true, named: map[Cluster]place{}, started: time.Now()}
 	r.state.Store(int32(RepairRunning))
 	v.tab.touched = newClusterSet(v.tab.entries)
 	v.repair.Store(r)
@@ -154,8 +155,8 @@ const (
 	// repairRounds bounds how often the volume is looked through: what overflows the list of one scan
 	// is left to the next.
 	repairRounds = 12
-	// repairWait is how long an operation that needs space waits for clusters held by the repair, and
-	// how long Close waits for the repair to end.
+	// repairWait is how long an operation that needs space waits for clusters held by the repair, how long after the
+	// mount a sync waits for names, and how long Close waits for the repair to end.
 	repairWait = 3 * time.Second
 )
 
@@ -435,6 +436,24 @@ func (v *Volume) waitForRepair() {
 				return
 			}
 		}
+	}
+}
+
+// awaitNames waits until the repair has found what has two names, where n, or with nil any file, was changed before: an older name
+// loses what it says of its file with the next cut. It waits within bounds, which begin with the mount: a large volume takes longer.
+// The caller is not within an operation, for which Close would wait.
+func (v *Volume) awaitNames(n *Node) {
+	v.meta.RLock()
+	r := v.holds()
+	wait := r != nil && (n == nil && len(r.wrote) > 0 || n != nil && n.wrote)
+	v.meta.RUnlock()
+	if !wait || device.Check(v.dev) != nil {
+		return
+	}
+	select {
+	case <-r.released:
+	case <-r.done:
+	case <-time.After(time.Until(r.started.Add(repairWait))):
 	}
 }
 

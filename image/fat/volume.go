@@ -245,6 +245,7 @@ func (v *Volume) syncUpTo(seq uint64) error {
 
 // Sync returns once everything that was acknowledged before is on stable storage.
 func (v *Volume) Sync() error {
+	v.awaitNames(nil)
 	if err := v.enter(); err != nil {
 		return fmt.Errorf("sync: %w", err)
 	}
