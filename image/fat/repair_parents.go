@@ -31,6 +31,7 @@ func (r *repair) parents(s *scan) error {
 	if err != nil {
 		return err
 	}
+	before := r.log.parents
 	for first := range heads {
 		for _, l := range all[first] {
 			if err := r.parent(s, &l); err != nil && !errors.Is(err, errNoWay) {
@@ -38,7 +39,10 @@ func (r *repair) parents(s *scan) error {
 			}
 		}
 	}
-	return nil
+	if r.log.parents == before {
+		return nil
+	}
+	return r.v.sync() // the old place is known by what it holds: it becomes free later
 }
 
 // parent makes ".." of the directory whose entry is at l name the one that l is in.
