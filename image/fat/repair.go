@@ -420,22 +420,8 @@ func (r *repair) complete(started time.Time) RepairState {
 
 // waitForRepair waits, within bounds, until clusters that a repair holds can be freed.
 func (v *Volume) waitForRepair() {
-	r := v.repair.Load()
-	if r == nil {
-		return
-	}
-	deadline := time.After(repairWait)
-	for {
-		select {
-		case <-r.released:
-			return
-		case <-deadline:
-			return
-		case <-time.After(repairPoll / 5):
-			if device.Check(v.dev) != nil {
-				return
-			}
-		}
+	if r := v.repair.Load(); r != nil {
+		v.awaitReleased(r, repairWait)
 	}
 }
 
@@ -447,13 +433,22 @@ func (v *Volume) awaitNames(n *Node) {
 	r := v.holds()
 	wait := r != nil && (n == nil && len(r.wrote) > 0 || n != nil && n.wrote)
 	v.meta.RUnlock()
-	if !wait || device.Check(v.dev) != nil {
-		return
+	if wait {
+		v.awaitReleased(r, time.Until(r.started.Add(repairWait)))
 	}
-	select {
-	case <-r.released:
-	case <-r.done:
-	case <-time.After(time.Until(r.started.Add(repairWait))):
+}
+
+// awaitReleased waits until r has found what has two names, or has ended, but not without the device, and not longer than within.
+func (v *Volume) awaitReleased(r *repair, within time.Duration) {
+	deadline := time.After(within)
+	for device.Check(v.dev) == nil {
+		select {
+		case <-r.released:
+			return
+		case <-deadline:
+			return
+		case <-time.After(repairPoll / 5):
+		}
 	}
 }
 
