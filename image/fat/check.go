@@ -211,6 +211,15 @@ func (c *checker) doubles() ([]*fault, error) {
 	return out, nil
 }
 
+// renamed reports whether a cut rename may have left a and b: their counts say so, or they are alike in what a rename
+// keeps. Otherwise one of them has lost where it began, and the other may be whole.
+func (a *location) renamed(b *location) bool {
+	const step = nameCountStep
+	ca, cb := a.d.ntCase&nameCount, b.d.ntCase&nameCount
+	return a.spare() != b.spare() || ca == (cb+step)&nameCount || cb == (ca+step)&nameCount ||
+		a.d.size == b.d.size && a.d.createDate == b.d.createDate && a.d.createTime == b.d.createTime && a.d.createCentis == b.d.createCentis
+}
+
 func (c *checker) isRoot(first Cluster) bool {
 	return c.v.geo.Width == FAT32 && first == Cluster(c.v.geo.RootCluster)
 }
@@ -244,7 +253,7 @@ func (c *checker) double(a, b *location, all map[Cluster][]location) *fault {
 		f.fix = func() error { return c.fixer.separate(lose) }
 	default:
 		aNewer, ok := a.newer(b)
-		if !ok {
+		if !ok || !a.renamed(b) {
 			f.kind = CrossLink
 			f.action = "it gets clusters of its own, with the same contents"
 			f.fix = func() error { return c.fixer.separate(lose) }
