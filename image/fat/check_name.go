@@ -86,6 +86,8 @@ func (x *fixer) dots(p *problem) error {
 			d := dirent{attr: AttrDirectory, modifyDate: now.date, modifyTime: now.time}
 			if slotIsDot(s) {
 				d = decodeDirent(s, v.geo.Width)
+			} else {
+				clear(s)
 			}
 			d.attr, d.first, d.size = AttrDirectory, first, 0
 			copy(s, name)

@@ -147,21 +147,25 @@ func (s *scan) dots(at place, first Cluster) (isDir bool, err error) {
 	return true, nil
 }
 
-// likelyEntries reports whether a cluster may hold entries of a directory.
+// likelyEntries reports whether a cluster may hold entries of a directory: whether most of what is there, up to the end,
+// could be. A sector that is overwritten makes no data of a directory, with which all that it leads to would go.
 func (v *Volume) likelyEntries(c Cluster) (bool, error) {
 	buf := make([]byte, min(v.geo.ClusterSize, 4096))
 	if _, err := v.dev.ReadAt(buf, v.clusterOffset(c)); err != nil {
 		return false, fmt.Errorf("read cluster %d: %w", c, err)
 	}
-	for i := 0; i < len(buf); i += slotSize {
+	could, cannot := 0, 0
+	for i := 0; i < len(buf) && (i == 0 || buf[i] != slotEnd); i += slotSize {
 		s := buf[i : i+slotSize]
 		switch {
-		case s[0] == slotEnd && i > 0:
-			return true, nil
-		case slotIsFree(s), slotIsLong(s) && s[offLongType] == 0, slotIsDot(s):
+		case slotIsFree(s):
+		case slotIsLong(s) && s[offLongType] == 0, slotIsDot(s):
+			could++
 		case s[11]&0xc0 != 0 || badShortByte(shortOf(s)) >= 0:
-			return false, nil
+			cannot++
+		default:
+			could++
 		}
 	}
-	return true, nil
+	return cannot == 0 || could > cannot, nil
 }

@@ -1,6 +1,7 @@
 package fat_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -70,8 +71,12 @@ var damages = map[string]func(e *fattest.Editor){
 	"dot":                    dirSlot("dir", 0, func(s []byte) { fattest.SetFirst(s, 77) }),
 	"dotdot":                 dirSlot("dir/sub", 1, func(s []byte) { fattest.SetFirst(s, 77) }),
 	"no dots":                dirSlot("dir", 0, func(s []byte) { s[0] = 0xe5 }),
-	"bad short name":         slot("a.txt", func(e *fattest.Editor, s []byte) { s[1] = '*' }),
-	"control byte":           slot("a.txt", func(e *fattest.Editor, s []byte) { s[0] = 3 }),
+	"head of a directory": func(e *fattest.Editor) {
+		v := e.Report().Volume
+		e.Write(bytes.Repeat([]byte{0xf6}, 64), v.DataStart+int64(e.Find("dir").First-2)*int64(v.ClusterSize))
+	},
+	"bad short name": slot("a.txt", func(e *fattest.Editor, s []byte) { s[1] = '*' }),
+	"control byte":   slot("a.txt", func(e *fattest.Editor, s []byte) { s[0] = 3 }),
 	"same name": func(e *fattest.Editor) {
 		s := e.Slot("b.bin")
 		copy(s, "A       TXT")
