@@ -89,7 +89,7 @@ func (x *fixer) dots(p *problem) error {
 			} else {
 				clear(s)
 			}
-			d.attr, d.first, d.size = AttrDirectory, first, 0
+			d.attr, d.ntCase, d.first, d.size = AttrDirectory, 0, first, 0
 			copy(s, name)
 			d.encode(s, v.geo.Width)
 		})

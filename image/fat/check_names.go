@@ -35,6 +35,8 @@ func (c *nameCheck) slots(data []byte) {
 			return
 		case slotIsLong(s) && (s[offLongCluster] != 0 || s[offLongCluster+1] != 0):
 			c.s.add(problem{kind: BadLong, place: place{c.dir, i}})
+		case slotIsLong(s) && s[offLongType] != 0:
+			c.s.add(problem{kind: LongType, place: place{c.dir, i}})
 		}
 	}
 }
@@ -100,7 +102,10 @@ func badShortByte(short [11]byte) int {
 
 func (c *nameCheck) label(e *rawEntry) {
 	d := decodeDirent(e.raw, c.s.v.geo.Width)
-	c.labels++
+	raw := shortOf(e.raw)
+	if c.labels++; c.labels == 1 && c.dir == 0 {
+		c.s.label = &raw
+	}
 	switch {
 	case c.dir != 0:
 		c.add(BadLabel, e, "in a directory below the root")
@@ -108,7 +113,27 @@ func (c *nameCheck) label(e *rawEntry) {
 		c.add(BadLabel, e, "with attributes %#02x, cluster %d, size %d", byte(d.attr), d.first, d.size)
 	case c.labels > 1:
 		c.add(BadLabel, e, "a second one")
+	case soundLabel(raw) != raw:
+		c.add(LabelBytes, e, "%q", raw[:])
 	}
+}
+
+// soundLabel is the label that is left of one with bytes that none can have: the bytes become "_", and spaces before it
+// go. It is noName where nothing is left.
+func soundLabel(raw [11]byte) [11]byte {
+	text := bytes.TrimRight(raw[:], "\x00 ")
+	text = bytes.TrimLeft(bytes.Clone(text), " ")
+	for i, b := range text {
+		if b < 0x20 && (b != slotKanji || i > 0) || b == 0x7f || bytes.IndexByte([]byte(`"*+,./:;<=>?[\]|`), b) >= 0 {
+			text[i] = '_'
+		}
+	}
+	if len(text) == 0 {
+		return [11]byte([]byte(noName))
+	}
+	out := [11]byte(bytes.Repeat([]byte{' '}, 11))
+	copy(out[:], text)
+	return out
 }
 
 // dots looks whether a directory that an entry of another one leads to begins as directories do. What has
@@ -138,6 +163,8 @@ func (s *scan) dots(at place, first Cluster) (isDir bool, err error) {
 			p.text = fmt.Sprintf("%q names cluster %d, expected %d", bytes.TrimRight(e[:11], " "), d.first, want)
 		case d.size != 0:
 			p.text = fmt.Sprintf("%q has a size", bytes.TrimRight(e[:11], " "))
+		case d.ntCase&noShortName != 0:
+			p.text = fmt.Sprintf("%q has case bits %#02x", bytes.TrimRight(e[:11], " "), d.ntCase)
 		default:
 			continue
 		}

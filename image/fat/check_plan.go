@@ -89,12 +89,25 @@ func (c *checker) plan(f *fault) {
 		f.fix = func() error {
 			return x.change(p.place, func(s []byte) { s[offLongCluster], s[offLongCluster+1] = 0, 0 })
 		}
+	case LongType:
+		f.stage, f.action = stageName, "it is set to 0"
+		f.fix = func() error { return x.change(p.place, func(s []byte) { s[offLongType] = 0 }) }
 	case AfterEnd:
 		f.stage, f.action = stageName, "files that have clusters come to light, and the rest is removed"
 		f.fix = func() error { return x.behindEnd(p.dir, c.scan) }
 	case BadLabel:
 		f.stage, f.action = stageName, "the entry is removed, or becomes that of a file where it has clusters"
 		f.fix = func() error { return x.label(p.place) }
+	case LabelBytes:
+		f.stage, f.action = stageName, "these bytes become \"_\", and without any other the entry is removed"
+		f.fix = func() error {
+			return x.change(p.place, func(s []byte) {
+				label := soundLabel(shortOf(s))
+				if copy(s, label[:]); string(label[:]) == noName {
+					s[0] = slotDeleted
+				}
+			})
+		}
 	case OrphanSlots:
 		f.stage, f.action = stageName, "they are removed"
 		f.text = fmt.Sprintf("%d", p.have)

@@ -88,6 +88,11 @@ var damages = map[string]func(e *fattest.Editor){
 		s[13]++
 		e.Write(s, f.Offset-32)
 	},
+	"type of a long name's slot": func(e *fattest.Editor) {
+		f := e.Find("dir/A long name.data")
+		e.Write([]byte{7}, f.Offset-32+12)
+	},
+	"case bits of a dot": dirSlot("dir/sub", 1, func(s []byte) { s[12] = 0x20 }),
 	"label below the root": func(e *fattest.Editor) {
 		f := e.Find("dir/empty")
 		s := e.Bytes(f.Offset, 32)

@@ -3,6 +3,7 @@ package fat
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 )
 
@@ -140,7 +141,7 @@ func (c *checker) volumeFaults(broken bool) (out []*fault, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, f := range []*fault{info, backup} {
+	for _, f := range []*fault{c.labelFault(), info, backup} {
 		if f != nil {
 			add(*f)
 		}
@@ -166,16 +167,8 @@ func (c *checker) reclaim(keep bool) error {
 	}
 	c.v.opt.Repair = mode
 	r := &repair{v: c.v, log: &report{log: c.v.opt.Log}, halt: make(chan struct{})}
-	if err := r.leaks(c.scan); err != nil {
-		return err
-	}
-	if err := c.v.drain(); err != nil {
-		return err
-	}
-	c.v.meta.Lock()
-	defer c.v.meta.Unlock()
-	c.v.evict(c.v.root) // it is read raw from here on
-	return nil
+	err := r.leaks(c.scan)
+	return errors.Join(err, c.settle())
 }
 
 func (c *checker) copyFATs() error {
@@ -219,6 +212,44 @@ func (c *checker) infoFault() (*fault, error) {
 		info.Next = FSInfoUnknown
 	}
 	return f, nil
+}
+
+// labelFault compares the label of the boot sector with that of the root directory, which counts. One that is in the
+// boot sector alone, where some readers look only then, gets its entry.
+func (c *checker) labelFault() *fault {
+	v := c.v
+	if v.geo.LabelOffset == 0 {
+		return nil
+	}
+	boot, root := v.geo.Label, c.scan.label
+	f := &fault{problem: problem{kind: OtherLabel, text: fmt.Sprintf("%q", bytes.TrimRight(boot[:], "\x00 "))}, stage: stageState}
+	want := soundLabel(boot)
+	switch {
+	case root != nil && *root == boot, root == nil && string(boot[:]) == noName:
+		return nil
+	case root == nil && string(want[:]) == noName:
+		f.action, f.fix = "there is none, and it says so", func() error { return v.bootLabel(want) }
+	case root == nil:
+		f.action = "the root directory gets it"
+		f.fix = func() error {
+			err := v.storeLabel(want, false)
+			return errors.Join(err, c.settle())
+		}
+	default:
+		f.action, f.fix = "that of the root directory is copied", func() error { return v.bootLabel(*root) }
+	}
+	return f
+}
+
+// settle brings what the engine has changed to the medium, and forgets the root directory, which is read raw.
+func (c *checker) settle() error {
+	if err := c.v.drain(); err != nil {
+		return err
+	}
+	c.v.meta.Lock()
+	defer c.v.meta.Unlock()
+	c.v.evict(c.v.root)
+	return nil
 }
 
 // backupFault compares the boot sector with its backup, but for the mark that the volume is in use.

@@ -88,10 +88,21 @@ func (v *Volume) SetLabel(label string) error {
 	if err != nil {
 		return fmt.Errorf("set label: %w", err)
 	}
-	err = v.edit(v.root, func() error {
+	if err := v.storeLabel(raw, label == ""); err != nil {
+		return fmt.Errorf("set label: %w", err)
+	}
+	if err := v.sync(); err != nil {
+		return fmt.Errorf("set label: %w", err)
+	}
+	return nil
+}
+
+// storeLabel writes a label into the root directory and the boot sector, or removes it.
+func (v *Volume) storeLabel(raw [11]byte, remove bool) error {
+	err := v.edit(v.root, func() error {
 		d := v.root.dir
 		var s [slotSize]byte
-		if label == "" {
+		if remove {
 			if d.label >= 0 {
 				copy(s[:], d.slot(d.label))
 				s[0] = slotDeleted
@@ -118,13 +129,7 @@ func (v *Volume) SetLabel(label string) error {
 	if err == nil {
 		err = v.bootLabel(raw)
 	}
-	if err == nil {
-		err = v.sync()
-	}
-	if err != nil {
-		return fmt.Errorf("set label: %w", err)
-	}
-	return nil
+	return err
 }
 
 // bootLabel writes the label into the boot sector and its backup.

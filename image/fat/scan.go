@@ -30,6 +30,7 @@ type scan struct {
 	again uint64 // clusters of these chains that were walked again
 
 	files, folders uint64
+	label          *[11]byte // of the root directory; nil for none. Only where strict
 }
 
 // maxProblems bounds the problems of one scan; what is beyond is found by the next.
