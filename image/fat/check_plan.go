@@ -1,6 +1,9 @@
 package fat
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // stage is the order in which things are mended: what is looked at depends on what comes before.
 type stage int
@@ -132,10 +135,13 @@ func (c *checker) mend(found []*fault, at stage) error {
 			}
 			seen[f.place] = true
 		}
-		if err := f.fix(); err != nil {
+		key := attempt{f.kind, f.place, f.at}
+		if err := f.fix(); errors.Is(err, ErrNoSpace) {
+			c.tried[key] = 2 // it stays, and what does not depend on it is mended
+			continue
+		} else if err != nil {
 			return fmt.Errorf("%s: %w", f.kind, err)
 		}
-		key := attempt{f.kind, f.place, f.at}
 		if c.tried[key]++; c.tried[key] == 1 {
 			done = append(done, f)
 		}
