@@ -133,15 +133,20 @@ func (c *checker) volumeFaults(broken bool) (out []*fault, err error) {
 		}
 		add(f)
 	}
-	info, err := c.infoFault()
+	faults := []func() (*fault, error){c.labelFault, c.infoFault, c.backupFault}
+	boot, err := c.bootFault()
 	if err != nil {
 		return nil, err
 	}
-	backup, err := c.backupFault()
-	if err != nil {
-		return nil, err
+	if boot != nil { // what it says of the others is not to be relied on
+		add(*boot)
+		faults = nil
 	}
-	for _, f := range []*fault{c.labelFault(), info, backup} {
+	for _, look := range faults {
+		f, err := look()
+		if err != nil {
+			return nil, err
+		}
 		if f != nil {
 			add(*f)
 		}
@@ -216,17 +221,17 @@ func (c *checker) infoFault() (*fault, error) {
 
 // labelFault compares the label of the boot sector with that of the root directory, which counts. One that is in the
 // boot sector alone, where some readers look only then, gets its entry.
-func (c *checker) labelFault() *fault {
+func (c *checker) labelFault() (*fault, error) {
 	v := c.v
 	if v.geo.LabelOffset == 0 {
-		return nil
+		return nil, nil
 	}
 	boot, root := v.geo.Label, c.scan.label
 	f := &fault{problem: problem{kind: OtherLabel, text: fmt.Sprintf("%q", bytes.TrimRight(boot[:], "\x00 "))}, stage: stageState}
 	want := soundLabel(boot)
 	switch {
 	case root != nil && *root == boot, root == nil && string(boot[:]) == noName:
-		return nil
+		return nil, nil
 	case root == nil && string(want[:]) == noName:
 		f.action, f.fix = "there is none, and it says so", func() error { return v.bootLabel(want) }
 	case root == nil:
@@ -238,7 +243,7 @@ func (c *checker) labelFault() *fault {
 	default:
 		f.action, f.fix = "that of the root directory is copied", func() error { return v.bootLabel(*root) }
 	}
-	return f
+	return f, nil
 }
 
 // settle brings what the engine has changed to the medium, and forgets the root directory, which is read raw.

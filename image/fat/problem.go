@@ -32,6 +32,7 @@ const (
 	BadLabel    ProblemKind = "volume label where none belongs"
 	LabelBytes  ProblemKind = "volume label that cannot be"
 	OtherLabel  ProblemKind = "volume label in the boot sector is another one"
+	BadBoot     ProblemKind = "boot sector with fields that cannot be"
 	BadFAT      ProblemKind = "the beginning of the first FAT is not one"
 	BadReserved ProblemKind = "reserved entries of the FAT"
 	BadInfo     ProblemKind = "FSInfo sector"
