@@ -153,6 +153,9 @@ func (r *Resizing) MakeRoom(ctx context.Context, dev device.Device, opt Options,
 	if count == 0 {
 		return nil
 	}
+	if err := r.soundPlace(dev); err != nil {
+		return err
+	}
 	opt.ReadOnly, opt.NoAtime, opt.CommitDelay, opt.Repair = false, true, -1, RepairNo
 	section, err := device.NewSection(dev, 0, r.Old.Size)
 	if err != nil {
@@ -223,11 +226,29 @@ func (r *Resizing) check(dev device.Device) error {
 	if dev.Size() < max(r.Old.Size, r.New.Size) {
 		return fmt.Errorf("device of %d bytes, volume of %d: %w", dev.Size(), max(r.Old.Size, r.New.Size), ErrResize)
 	}
+	if err := r.soundPlace(dev); err != nil {
+		return err
+	}
 	first, count := r.Evacuated()
 	stop := first + Cluster(count)
 	return ScanTable(dev, &r.Old, func(run Run) error {
 		if run.State == RunUsed && run.Start < stop && first < run.Start+Cluster(run.Count) {
 			return fmt.Errorf("%w: cluster %d", ErrLost, max(run.Start, first))
+		}
+		return nil
+	})
+}
+
+// soundPlace refuses larger FATs, and the root directory, in clusters that are marked as bad.
+func (r *Resizing) soundPlace(dev device.Device) error {
+	if !r.Shifted {
+		return nil
+	}
+	first, count := r.Evacuated()
+	return ScanTable(dev, &r.Old, func(run Run) error {
+		if run.State == RunBad && run.Start < first+Cluster(count) {
+			return fmt.Errorf("%w: larger FATs would lie in cluster %d, which is marked as bad: 'fatvol create --from' makes a larger volume of its contents",
+				ErrResize, run.Start)
 		}
 		return nil
 	})

@@ -252,3 +252,33 @@ func TestResizeRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestResizeBadCluster: larger FATs do not get where the medium is bad.
+func TestResizeBadCluster(t *testing.T) {
+	for _, l := range []fattest.Layout{{Width: 12, Clusters: 700}, {Width: 16, Clusters: 4100}, {Width: 32, Clusters: 65600}} {
+		base := fattest.Formatted(t, l)
+		e := fattest.NewEditor(t, base)
+		v := e.Report().Volume
+		e.SetEntry(6, v.BadMark())
+		mem := longer(t, base, base.Size()+40000*512)
+		was := mem.Clone()
+		r, err := fat.PlanResize(mem, fat.GeometryOptions{}, base.Size()+3000*512)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.Shifted {
+			t.Fatalf("FAT%d: its FATs are large enough", l.Width)
+		}
+		for what, do := range map[string]func() error{
+			"run":    func() error { return r.Run(context.Background(), mem, arrangeOptions, nil) },
+			"resize": func() error { return r.Resize(context.Background(), mem, arrangeOptions) },
+		} {
+			if err := do(); !errors.Is(err, fat.ErrResize) {
+				t.Errorf("FAT%d, %s: %v", l.Width, what, err)
+			}
+		}
+		if at, same := mem.Equal(was); !same {
+			t.Errorf("FAT%d: written at offset %d", l.Width, at)
+		}
+	}
+}
