@@ -179,7 +179,8 @@ func (c *checker) look() ([]*fault, error) {
 		return nil, err
 	}
 	out = append(out, doubles...)
-	broken := slices.ContainsFunc(out, func(f *fault) bool { return f.stage < stageSpace }) || s.overflow
+	// Behind the end of what is read of a directory there may be files, which have clusters.
+	broken := slices.ContainsFunc(out, func(f *fault) bool { return f.stage < stageSpace || f.kind == LongDir }) || s.overflow
 	if err := c.measure(); err != nil {
 		return nil, err
 	}

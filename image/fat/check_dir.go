@@ -1,6 +1,9 @@
 package fat
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // A fixedDir is a directory as it is on the device while the fixer collects changes of it. It is kept from one change to
 // the next: to read 2 MiB for each of 65 536 wrong entries takes minutes.
@@ -42,4 +45,29 @@ func (d *fixedDir) names() {
 			d.longs[e.slot] = e.longs
 		}
 	})
+}
+
+// behind says what is wrong with a directory whose chain goes on behind the largest size that there is, at c. Nothing reads
+// entries that are there but readers without a limit. Up to as much as a directory may have is looked at.
+func (s *scan) behind(c Cluster, limit uint32) (ProblemKind, error) {
+	buf := make([]byte, s.v.geo.ClusterSize)
+	for range limit {
+		if _, err := s.v.dev.ReadAt(buf, s.v.clusterOffset(c)); err != nil {
+			return "", fmt.Errorf("read directory at cluster %d: %w", c, err)
+		}
+		for i := 0; i < len(buf); i += slotSize {
+			if buf[i] == slotEnd {
+				return LongChain, nil
+			}
+			if buf[i] != slotDeleted {
+				return LongDir, nil
+			}
+		}
+		_, value, kind, _, err := s.t.probe(c, 1)
+		if err != nil || kind != entryNext {
+			return LongChain, err
+		}
+		c = Cluster(value)
+	}
+	return LongDir, nil
 }

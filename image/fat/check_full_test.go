@@ -3,6 +3,7 @@ package fat_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 
 	"fatvol/image/fat"
@@ -45,5 +46,49 @@ func TestCheckKeepFull(t *testing.T) {
 	}
 	if len(before) > 0 {
 		t.Error("a file is lost")
+	}
+}
+
+// TestCheckLongDir: files in a directory that is longer than any can be, which readers without a limit see, keep their
+// clusters. Without entries, what is too long goes.
+func TestCheckLongDir(t *testing.T) {
+	for _, used := range []bool{false, true} {
+		m := damageable(t, fattest.Layout{Width: 12, Clusters: 300, ClusterSize: 32 << 10})
+		e := fattest.NewEditor(t, m)
+		v := e.Report().Volume
+		size := int64(v.ClusterSize)
+		chain := append([]uint32{e.Find("dir").First}, e.FreeClusters(int(2<<20/size)+1)...)
+		lost := e.FreeClusters(len(chain) + 7)[:8]
+		filler := bytes.Repeat([]byte{0xe5}, int(size))
+		for i, c := range chain[1:] {
+			if e.Write(filler, v.DataStart+int64(c-2)*size); i == len(chain)-2 && used {
+				s := e.Slot("a.txt")
+				copy(s, "BEHIND  TXT")
+				fattest.SetFirst(s, lost[0])
+				e.Write(s, v.DataStart+int64(c-2)*size)
+			}
+		}
+		full := e.Bytes(v.DataStart+int64(chain[0]-2)*size, int(size))
+		for i := 0; i < len(full); i += 32 {
+			if full[i] == 0 {
+				full[i] = 0xe5
+			}
+		}
+		e.Write(full, v.DataStart+int64(chain[0]-2)*size)
+		e.Chain(chain)
+		e.Chain(lost)
+		res, err := fat.Check(m, fat.CheckOptions{Repair: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Left > 0 != used {
+			t.Errorf("%v: %d left", used, res.Left)
+		}
+		free := e.FreeClusters(100)
+		for _, c := range []uint32{chain[len(chain)-1], lost[0], lost[7]} {
+			if slices.Contains(free, c) == used {
+				t.Errorf("%v: cluster %d is free: %v", used, c, !used)
+			}
+		}
 	}
 }

@@ -52,6 +52,8 @@ func (c *checker) plan(f *fault) {
 			}
 			return x.endChain(p)
 		}
+	case LongDir:
+		f.stage, f.text = stageNone, fmt.Sprintf("entries behind %d clusters", p.need)
 	case ShortChain:
 		size := int64(p.have) << v.geo.ClusterShift
 		f.stage, f.action = stageSize, fmt.Sprintf("the size becomes %d", size)

@@ -22,6 +22,7 @@ const (
 	OutOfRange  ProblemKind = "chain goes on outside of the volume"
 	ShortChain  ProblemKind = "fewer clusters than the size needs"
 	DirSize     ProblemKind = "directory with a size"
+	LongDir     ProblemKind = "directory of more than 2 MiB"
 	NotDir      ProblemKind = "directory that holds no entries, but data"
 	BadDots     ProblemKind = "directory without its \".\" and \"..\""
 	BadName     ProblemKind = "name that cannot be"

@@ -248,6 +248,11 @@ func (s *scan) chainOfDir(at place, first Cluster) error {
 		return nil
 	case endMore:
 		p.kind = LongChain
+		if s.strict {
+			if p.kind, err = s.behind(w.at, limit); err != nil {
+				return err
+			}
+		}
 	default:
 		if p.kind, err = s.broken(first, w); err != nil {
 			return err
