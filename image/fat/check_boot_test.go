@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"fatvol/image/fat"
 	"fatvol/image/fat/fattest"
 )
 
@@ -42,5 +43,27 @@ func TestCheckBoot(t *testing.T) {
 				t.Errorf("after the repair, fsck.fat finds:\n%s", said)
 			}
 		})
+	}
+}
+
+// TestCheckMirror: where one FAT counts alone, which Linux and fsck.fat do not look at, both are alike after the repair.
+func TestCheckMirror(t *testing.T) {
+	for active := range 2 {
+		m := damageable(t, repairLayouts[2])
+		e := fattest.NewEditor(t, m)
+		v := e.Report().Volume
+		for _, at := range []int64{0, v.Backup} {
+			e.Write([]byte{0x80 | byte(active)}, at+40)
+		}
+		e.Write(make([]byte, 64), v.FATStart+int64(1-active)*v.FATBytes+16)
+		if found := inspect(t, m, readable(t, m)); len(found) != 1 || found[0].Kind != fat.NotMirrored {
+			t.Errorf("FAT %d: %+v", active, found)
+		}
+		if flags := e.Bytes(40, 1)[0]; flags != 0 {
+			t.Errorf("FAT %d: flags %#x", active, flags)
+		}
+		if said, code, _ := fsckFat(t, m, "-n"); code != 0 {
+			t.Errorf("FAT %d: after the repair, fsck.fat finds:\n%s", active, said)
+		}
 	}
 }

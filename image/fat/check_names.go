@@ -35,7 +35,7 @@ func (c *nameCheck) slots(data []byte) {
 			return
 		case slotIsLong(s) && (s[offLongCluster] != 0 || s[offLongCluster+1] != 0):
 			c.s.add(problem{kind: BadLong, place: place{c.dir, i}})
-		case slotIsLong(s) && s[offLongType] != 0:
+		case slotIsLong(s) && (s[offLongType] != 0 || s[11] != byte(attrLong)):
 			c.s.add(problem{kind: LongType, place: place{c.dir, i}})
 		}
 	}

@@ -95,8 +95,8 @@ func (c *checker) plan(f *fault) {
 			return x.change(p.place, func(s []byte) { s[offLongCluster], s[offLongCluster+1] = 0, 0 })
 		}
 	case LongType:
-		f.stage, f.action = stageName, "it is set to 0"
-		f.fix = func() error { return x.change(p.place, func(s []byte) { s[offLongType] = 0 }) }
+		f.stage, f.action = stageName, "it becomes the one that there is"
+		f.fix = func() error { return x.change(p.place, func(s []byte) { s[offLongType], s[11] = 0, byte(attrLong) }) }
 	case AfterEnd:
 		f.stage, f.action = stageName, "files that have clusters come to light, and the rest is removed"
 		f.fix = func() error { return x.behindEnd(p.dir, c.scan) }

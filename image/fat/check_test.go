@@ -92,6 +92,10 @@ var damages = map[string]func(e *fattest.Editor){
 		f := e.Find("dir/A long name.data")
 		e.Write([]byte{7}, f.Offset-32+12)
 	},
+	"attributes of a long name's slot": func(e *fattest.Editor) {
+		f := e.Find("dir/A long name.data")
+		e.Write([]byte{0xcf}, f.Offset-32+11)
+	},
 	"case bits of a dot": dirSlot("dir/sub", 1, func(s []byte) { s[12] = 0x20 }),
 	"label below the root": func(e *fattest.Editor) {
 		f := e.Find("dir/empty")

@@ -57,9 +57,6 @@ func (c *checker) measure() error {
 // otherCopies compares one page of the FAT with the other FATs, in atoms, and calls fn for those that
 // differ. It returns how many bytes they have.
 func (v *Volume) otherCopies(idx uint32, data []byte, fn func(off int64, want []byte) error) (n int64, err error) {
-	if !v.geo.Mirrored {
-		return 0, nil
-	}
 	other := make([]byte, len(data))
 	for k := 0; k < v.geo.FATs; k++ {
 		if k == v.geo.ActiveFAT {
@@ -127,6 +124,10 @@ func (c *checker) volumeFaults(broken bool) (out []*fault, err error) {
 	if c.space.other > 0 {
 		f := fault{problem: problem{kind: CopyBehind, text: fmt.Sprintf("in %d bytes", c.space.other)}, stage: stageState,
 			action: "the first is copied", fix: c.copyFATs}
+		if !v.geo.Mirrored {
+			f.kind, f.fix = NotMirrored, c.mirror
+			f.action = fmt.Sprintf("FAT %d, which counts, is copied, and they are kept alike", v.geo.ActiveFAT+1)
+		}
 		if v.geo.firstUnsound() {
 			f.kind, f.stage = BadFAT, stageCopy
 			f.action = fmt.Sprintf("FAT %d, which is sound, is copied", v.geo.ActiveFAT+1)
@@ -179,6 +180,26 @@ func (c *checker) reclaim(keep bool) error {
 func (c *checker) copyFATs() error {
 	r := &repair{v: c.v, log: &report{log: c.v.opt.Log}, halt: make(chan struct{})}
 	return r.copies()
+}
+
+// mirror ends that one of the FATs counts alone. Linux and fsck.fat do not look which one it is, and read the first.
+func (c *checker) mirror() error {
+	v := c.v
+	for idx := v.tab.pageCount; idx > 0; idx-- {
+		if _, err := v.copyPage(idx - 1); err != nil {
+			return err
+		}
+	}
+	if err := v.syncDevice(); err != nil {
+		return err
+	}
+	boot := bytes.Clone(v.boot)
+	putMirrored(boot)
+	if err := v.replaceBoot(boot); err != nil {
+		return err
+	}
+	v.geo.Mirrored = true
+	return v.syncDevice()
 }
 
 // infoFault compares the FSInfo sector with the FAT.

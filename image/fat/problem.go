@@ -35,6 +35,7 @@ const (
 	OtherLabel  ProblemKind = "volume label in the boot sector is another one"
 	BadBoot     ProblemKind = "boot sector with fields that cannot be"
 	BadFAT      ProblemKind = "the beginning of the first FAT is not one"
+	NotMirrored ProblemKind = "the FATs are not kept alike, and differ"
 	BadReserved ProblemKind = "reserved entries of the FAT"
 	BadInfo     ProblemKind = "FSInfo sector"
 	BadBackup   ProblemKind = "backup of the boot sector differs"
