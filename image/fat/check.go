@@ -206,7 +206,11 @@ func (c *checker) doubles() ([]*fault, error) {
 		if len(names) < 2 {
 			continue
 		}
-		out = append(out, c.double(&names[0], &names[1], all))
+		f, err := c.double(&names[0], &names[1], all)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, f)
 	}
 	slices.SortFunc(out, func(a, b *fault) int { return cmp.Compare(a.first, b.first) })
 	return out, nil
@@ -226,7 +230,7 @@ func (c *checker) isRoot(first Cluster) bool {
 }
 
 // double plans what becomes of two entries that start at one cluster.
-func (c *checker) double(a, b *location, all map[Cluster][]location) *fault {
+func (c *checker) double(a, b *location, all map[Cluster][]location) (*fault, error) {
 	v := c.v
 	aDir, bDir := a.d.attr&AttrDirectory != 0, b.d.attr&AttrDirectory != 0
 	keep, lose := a, b
@@ -253,8 +257,23 @@ func (c *checker) double(a, b *location, all map[Cluster][]location) *fault {
 		f.action = "the file gets clusters of its own, with the same contents"
 		f.fix = func() error { return c.fixer.separate(lose) }
 	default:
+		needA, needB := v.clustersFor(a.d.size), v.clustersFor(b.d.size)
+		has, err := c.length(a.d.first, max(needA, needB)+1)
+		if err != nil {
+			return nil, err
+		}
 		aNewer, ok := a.newer(b)
-		if !ok || !a.renamed(b) {
+		if needNewer, needOlder := needA, needB; ok {
+			if !aNewer {
+				needNewer, needOlder = needB, needA
+			}
+			// No rename leaves a size that the chain is too short for.
+			ok = a.renamed(b) && (needNewer <= has || needOlder > has)
+		}
+		if !ok {
+			if needB == has && needA != has {
+				keep, lose = b, a // it is b's; there may be no room for another one
+			}
 			f.kind = CrossLink
 			f.action = "it gets clusters of its own, with the same contents"
 			f.fix = func() error { return c.fixer.separate(lose) }
@@ -268,5 +287,28 @@ func (c *checker) double(a, b *location, all map[Cluster][]location) *fault {
 	}
 	f.place = lose.place
 	f.text = "as " + c.kept.of(keep.place)
-	return f
+	return f, nil
+}
+
+// length is the number of clusters of a chain, at most limit. Of a tangle of chains it says limit, in the end.
+func (c *checker) length(first Cluster, limit uint32) (n uint32, err error) {
+	s := c.scan
+	for at := first; n < limit; {
+		k, value, kind, _, err := s.t.probe(at, limit-n)
+		if err != nil {
+			return 0, err
+		}
+		n += k
+		switch {
+		case kind == entryFree, kind == entryBad:
+			return n - 1, nil
+		case kind != entryNext:
+			return n, nil
+		}
+		if s.again += uint64(k); s.again > 2*uint64(s.t.entries) {
+			return limit, nil
+		}
+		at = Cluster(value)
+	}
+	return n, nil
 }

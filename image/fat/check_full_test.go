@@ -92,3 +92,24 @@ func TestCheckLongDir(t *testing.T) {
 		}
 	}
 }
+
+// TestCheckDoubleFull: without room for a copy, the file whose size fits the chain keeps it.
+func TestCheckDoubleFull(t *testing.T) {
+	for _, l := range repairLayouts[:2] {
+		m := damageable(t, l)
+		e := fattest.NewEditor(t, m)
+		whole, err := e.Find("b.bin").Contents()
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := e.Find("b.bin").First
+		slot("a.txt", func(_ *fattest.Editor, s []byte) { fattest.SetFirst(s, first) })(e)
+		e.Leak(int(e.Report().Free))
+		if res, err := fat.Check(m, fat.CheckOptions{Repair: true}); err != nil || res.Left > 0 {
+			t.Fatalf("%+v, %v", res, err)
+		}
+		if got, err := e.Find("b.bin").Contents(); err != nil || !bytes.Equal(got, whole) {
+			t.Errorf("FAT%d: b.bin is not what it was: %d bytes, %v", l.Width, len(got), err)
+		}
+	}
+}

@@ -54,7 +54,11 @@ var damages = map[string]func(e *fattest.Editor){
 	"directory in a file's chain": func(e *fattest.Editor) {
 		e.SetEntry(e.Find("dir/sub").First, e.Find("b.bin").Clusters()[1])
 	},
-	"starts as another":      slot("b.bin", func(e *fattest.Editor, s []byte) { fattest.SetFirst(s, e.Find("a.txt").First) }),
+	"starts as another": slot("b.bin", func(e *fattest.Editor, s []byte) { fattest.SetFirst(s, e.Find("a.txt").First) }),
+	"starts as another, which seems older": slot("b.bin", func(e *fattest.Editor, s []byte) {
+		fattest.SetFirst(s, e.Find("a.txt").First)
+		s[12] |= 0x40
+	}),
 	"starts as a longer one": slot("a.txt", func(e *fattest.Editor, s []byte) { fattest.SetFirst(s, e.Find("b.bin").First) }),
 	"starts inside another":  slot("dir/c.bin", func(e *fattest.Editor, s []byte) { fattest.SetFirst(s, e.Find("b.bin").Clusters()[2]) }),
 	"start out of range":     slot("a.txt", func(e *fattest.Editor, s []byte) { fattest.SetFirst(s, e.Report().Volume.Clusters+9) }),
