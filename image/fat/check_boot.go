@@ -18,7 +18,11 @@ func (c *checker) bootFault() (*fault, error) {
 		return nil, fmt.Errorf("read boot sector: %w", err)
 	}
 	want := bytes.Clone(boot)
-	backup, err := c.backupOf(boot)
+	place, err := c.placeForBackup(boot)
+	if err != nil {
+		return nil, err
+	}
+	backup, err := c.backupOf(boot, decodeBPB(boot).bkBoot)
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +50,10 @@ func (c *checker) bootFault() (*fault, error) {
 		want[offExt32+extState] &^= stateDirty
 		f.text, f.action = "no serial number, label and state", "those of the backup are copied"
 	}
+	if place != 0 {
+		binary.LittleEndian.PutUint16(want[offBkBoot:], place)
+		f.text, f.action = "no backup", fmt.Sprintf("it is in sector %d", place)
+	}
 	if bytes.Equal(want, boot) {
 		return nil, nil
 	}
@@ -53,14 +61,30 @@ func (c *checker) bootFault() (*fault, error) {
 	return f, nil
 }
 
-// backupOf returns the backup of the boot sector, and nil where there is none that describes the same volume.
-func (c *checker) backupOf(boot []byte) ([]byte, error) {
-	p := decodeBPB(boot)
-	if !inReserved(p.bkBoot, p.rsvdSec) {
+// placeForBackup is the sector for the backup of a boot sector that says there is none, 0 where there is one, or where
+// something else may be in its place.
+func (c *checker) placeForBackup(boot []byte) (uint16, error) {
+	const usual = 6 // FAT specification section 3.3, BPB_BkBootSec
+	if p := decodeBPB(boot); p.bkBoot != 0 || p.fsInfo == usual || !inReserved(usual, p.rsvdSec) {
+		return 0, nil
+	}
+	there := make([]byte, atom)
+	if _, err := c.v.dev.ReadAt(there, usual*int64(c.v.geo.SectorSize)); err != nil {
+		return 0, fmt.Errorf("read backup of the boot sector: %w", err)
+	}
+	if backup, err := c.backupOf(boot, usual); backup == nil && !allZero(there) || err != nil {
+		return 0, err
+	}
+	return usual, nil
+}
+
+// backupOf returns the backup of the boot sector in a sector, and nil where there is none that describes the same volume.
+func (c *checker) backupOf(boot []byte, sector uint16) ([]byte, error) {
+	if !inReserved(sector, decodeBPB(boot).rsvdSec) {
 		return nil, nil
 	}
 	backup := make([]byte, atom)
-	if _, err := c.v.dev.ReadAt(backup, int64(p.bkBoot)*int64(c.v.geo.SectorSize)); err != nil {
+	if _, err := c.v.dev.ReadAt(backup, int64(sector)*int64(c.v.geo.SectorSize)); err != nil {
 		return nil, fmt.Errorf("read backup of the boot sector: %w", err)
 	}
 	if !bytes.Equal(backup[offBytsSec:offHidden], boot[offBytsSec:offHidden]) || !bytes.Equal(backup[offTotSec32:offFSInfo], boot[offTotSec32:offFSInfo]) ||

@@ -16,6 +16,7 @@ func TestCheckBoot(t *testing.T) {
 		"FSInfo in the backup":          func(boot []byte) { copy(boot[48:50], boot[50:52]) },
 		"FSInfo in the FAT":             func(boot []byte) { le.PutUint16(boot[48:], le.Uint16(boot[14:])+32) },
 		"FSInfo in the data":            func(boot []byte) { le.PutUint16(boot[48:], 0xffff) },
+		"no backup":                     func(boot []byte) { le.PutUint16(boot[50:], 0) },
 		"no extended BPB":               func(boot []byte) { clear(boot[64:90]) },
 		"no serial number and no label": func(boot []byte) { boot[66] = 0 },
 	} {
