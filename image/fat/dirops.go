@@ -60,7 +60,7 @@ func (v *Volume) lookup(dir *Node, name string) (n *Node, exact bool, err error)
 
 // Create makes an empty file. ErrExist when an entry has the name in any spelling.
 func (v *Volume) Create(dir *Node, name string, attr Attributes) (*Node, error) {
-	n, err := v.create(dir, name, attr&AttrSettable|AttrArchive, nil)
+	n, err := v.create(dir, name, attr&AttrSettable|AttrArchive)
 	if err != nil {
 		return nil, fmt.Errorf("create %q: %w", name, n.abandon(err))
 	}
@@ -84,12 +84,17 @@ func (n *Node) abandon(err error) error {
 	return err
 }
 
-// create adds an entry; for a directory r is its cluster, which is ready.
-func (v *Volume) create(dir *Node, name string, attr Attributes, r *reservation) (*Node, error) {
+func (v *Volume) create(dir *Node, name string, attr Attributes) (*Node, error) {
 	if err := v.enterWrite(); err != nil {
 		return nil, err
 	}
 	defer v.leave()
+	return v.add(dir, name, attr, nil)
+}
+
+// add adds an entry; for a directory r is its cluster, which is ready. The call was entered: to enter it again could wait
+// for a Close that waits for it.
+func (v *Volume) add(dir *Node, name string, attr Attributes, r *reservation) (*Node, error) {
 	nm, err := v.names.Parse(name)
 	if err != nil {
 		return nil, err
@@ -146,7 +151,7 @@ func (v *Volume) mkdir(dir *Node, name string, attr Attributes) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, err := v.create(dir, name, attr, r)
+	n, err := v.add(dir, name, attr, r)
 	if err != nil && n == nil {
 		v.tab.unreserve(r)
 	}

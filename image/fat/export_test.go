@@ -81,3 +81,12 @@ func (v *Volume) PinnedFAT() (pinned int) {
 
 // Cool is what the background does about files that were written lately.
 func (v *Volume) Cool() bool { return v.cool() }
+
+// Ending reports whether somebody waits for the end of all calls.
+func (v *Volume) Ending() bool {
+	if !v.life.TryRLock() {
+		return true
+	}
+	v.life.RUnlock()
+	return false
+}
