@@ -225,8 +225,8 @@ func (n *Node) setParent(p *Node) {
 	}
 }
 
-// inoFor is the inode number of the entry at a slot, or of another that is free when a node that
-// moved still bears it.
+// inoFor is the inode number of the entry at a slot: that of its place, or another that is free when nodes that
+// moved still bear all of those.
 func (v *Volume) inoFor(parent *Node, slot int32) uint64 {
 	ino := v.inoAt(parent, slot)
 	if _, taken := v.inos[ino]; taken {
@@ -236,10 +236,24 @@ func (v *Volume) inoFor(parent *Node, slot int32) uint64 {
 	return ino
 }
 
-// inoAt derives an inode number from the place of an entry. It is greater than rootID, and less
-// than 2⁴⁸, from where numbers without a place are taken.
+// A place has several inode numbers, since a node that moved away keeps the one that it has. Each is greater than
+// rootID, and less than 2⁴⁸, from where numbers without a place are taken.
+const (
+	inosOfPlace = 8
+	nextIno     = firstPlaceless / inosOfPlace // from one number of a place to the next
+)
+
+// inoAt derives an inode number from the place of an entry: the first that no node bears, or the last. A listing shows it
+// as well, so that it is the one which the entry's node will have.
 func (v *Volume) inoAt(parent *Node, slot int32) uint64 {
-	return uint64(parent.firstForIno())<<17 + uint64(slot) + rootID + 1
+	ino := uint64(parent.firstForIno())<<17 + uint64(slot) + rootID + 1
+	for range inosOfPlace - 1 {
+		if _, taken := v.inos[ino]; !taken {
+			break
+		}
+		ino += nextIno
+	}
+	return ino
 }
 
 func (n *Node) firstForIno() Cluster {

@@ -75,8 +75,8 @@ func (v *Volume) ReadDir(dir *Node, cookie uint64, fn func(e *Entry) bool) error
 		}
 		if n := d.kids[i]; n != nil {
 			e.Ino = n.ino
-		} else if e.Ino = v.inoAt(dir, i); v.inos[e.Ino] != nil {
-			e.Ino |= firstPlaceless >> 1 // a node that moved away still bears the number
+		} else {
+			e.Ino = v.inoAt(dir, i)
 		}
 		if !fn(e) {
 			return nil
