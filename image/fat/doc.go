@@ -30,7 +30,7 @@
 //
 // # Locks, in the order in which they are taken
 //
-//	Volume.life          each call, shared; Close, exclusively
+//	Volume.life          each call, shared, and not a second time within; Close and Reset, exclusively
 //	Volume.exchange      a rename, shared; an exchange, exclusively
 //	  Node.mu            a file's data, size and chain; never two at once
 //	    dir.loadMu       one reader, or grower, of a directory's contents
