@@ -1,10 +1,11 @@
 package fs
 
 import (
+	"math"
+	"math/rand/v2"
 	"os"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -57,7 +58,7 @@ func newFileSystem(vol *fat.Volume, opt Options) *fileSystem {
 		usePrune:   true,
 		ownChecks:  !opt.kernelChecks(),
 		serverUID:  uint32(os.Geteuid()),
-		generation: uint64(time.Now().Unix()),
+		generation: 1 + uint64(rand.Uint32N(math.MaxUint32)), // not the time, which some machines begin anew at each start
 		nodes:      nodeTable{keep: opt.NFS == "nostale_ro", max: maxNodes},
 	}
 	fs.distrust = fs.ownChecks && opt.AllowOther && opt.DMask&0o111 != 0

@@ -338,3 +338,25 @@ func TestFileHandlesAfterForget(t *testing.T) {
 		fs.OnUnmount()
 	}
 }
+
+// A file handle of an earlier mount, however short a time ago that was and whatever the clock says, means no file of this one:
+// both number their nodes from 1 on.
+func TestFileHandleOfEarlierMount(t *testing.T) {
+	earlier := map[uint64]bool{}
+	for range 3 {
+		fs := newFileSystem(newVolume(t), Options{NFS: "stale_rw"})
+		n, err := fs.vol.Create(fs.vol.Root(), "f", 0)
+		must(t, err)
+		var out fuse.EntryOut
+		if st := fs.entry(nil, n, true, &out); !st.Ok() {
+			t.Fatal(st)
+		}
+		// 32 bits of it are in the kernel's file handles.
+		if g := out.Generation & 0xffff_ffff; g == 0 || earlier[g] {
+			t.Errorf("node %d of generation %d as before", out.NodeId, out.Generation)
+		} else {
+			earlier[g] = true
+		}
+		fs.OnUnmount()
+	}
+}
