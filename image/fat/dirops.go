@@ -266,7 +266,7 @@ func (v *Volume) edit(dir *Node, change func() error) error {
 }
 
 // growDir gives directory n, which is pinned, one more cluster, unless somebody did so since it had
-// the given number of slots.
+// the given number of slots, or a commit made room in it.
 func (v *Volume) growDir(n *Node, slots int32) error {
 	d := n.dir
 	d.loadMu.Lock() // one grower at a time
@@ -304,7 +304,13 @@ func (v *Volume) growDir(n *Node, slots int32) error {
 		return ErrNotExist
 	}
 	n.chain.mu.Lock()
-	v.tab.link(r, n.chain.last(), true, true)
+	last := n.chain.last()
+	if last+1 != goal { // a commit took clusters away: there is room, and r does not hold the entry of the one that is last now
+		n.chain.mu.Unlock()
+		v.tab.unreserve(r)
+		return nil
+	}
+	v.tab.link(r, last, true, true)
 	n.chain.append(r.extents)
 	n.chain.mu.Unlock()
 	size := min(len(d.data)+v.geo.ClusterSize, maxSlots*slotSize)
