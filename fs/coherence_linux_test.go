@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fatvol/image/fat"
 )
 
 // A caseTest is a few steps on a fresh directory, and what is there by which spelling afterwards.
@@ -215,5 +217,40 @@ func TestCaseKeepsWorkingDirectory(t *testing.T) {
 	must(t, err)
 	if where != m.path("Dir") {
 		t.Errorf("the open directory is %q to the kernel", where)
+	}
+}
+
+// Names that differ in case only, which check=strict allows, are two files also where case does not matter: what is done to
+// the name that a listing shows is done to that file.
+func TestCaseOfTwoFiles(t *testing.T) {
+	dev := newDevice(t, 32<<20, "-F", "16")
+	strict, err := fat.Open(dev, fat.Options{Names: fat.NameOptions{Check: fat.CheckStrict}})
+	must(t, err)
+	names := []string{"foo long name", "Foo Long Name", "FOO LONG NAME"}
+	for _, name := range names {
+		n, err := strict.Create(strict.Root(), name, 0)
+		must(t, err)
+		_, err = n.WriteAt([]byte(name), 0)
+		must(t, err)
+		n.Release(1)
+	}
+	must(t, strict.Close())
+
+	m := mount(t, setup{dev: dev})
+	for _, name := range names {
+		wantContent(t, m.path(name), name)
+	}
+	m.InvalidateAll()
+	for _, name := range list(t, m.dir) {
+		wantContent(t, m.path(name), name)
+	}
+	must(t, os.Rename(m.path(names[1]), m.path("other")))
+	wantContent(t, m.path("other"), names[1])
+	must(t, os.Remove(m.path(names[2])))
+	m.InvalidateAll()
+	wantContent(t, m.path("other"), names[1])
+	wantContent(t, m.path(names[0]), names[0])
+	if left := list(t, m.dir); len(left) != 2 {
+		t.Errorf("%q are left", left)
 	}
 }

@@ -37,7 +37,7 @@ type contents struct {
 	live    int32  // entries that a listing shows
 	label   int32  // slot of the volume label, or -1
 	index   map[uint64]int32
-	more    map[uint64][]int32 // further slots for a hash; only damaged directories have them
+	more    map[uint64][]int32 // further slots for a hash: of names that differ in case only, or that are there twice by damage
 	holes   []hole             // free slots below tail
 
 	// What the open epoch changed.
@@ -386,6 +386,21 @@ func (d *dir) find(v *Volume, key string) int32 {
 		}
 	}
 	return -1
+}
+
+// named is find for a name, given with its key. Of several entries that it could mean, as a volume has that was used with
+// check=strict, or by a system that knows one case from another, it means the one that is spelled so.
+func (d *dir) named(v *Volume, key, name string) int32 {
+	i := d.find(v, key)
+	if i < 0 || len(d.more) == 0 || d.shown(v, i) == name {
+		return i
+	}
+	for _, k := range d.more[hashKey(v, key)] {
+		if d.shown(v, k) == name && d.matches(v, k, key) {
+			return k
+		}
+	}
+	return i
 }
 
 func (d *dir) matches(v *Volume, i int32, key string) bool {

@@ -33,7 +33,7 @@ func (v *Volume) lookup(dir *Node, name string) (n *Node, exact bool, err error)
 	key := v.names.Fold(name)
 	v.meta.RLock()
 	d := dir.dir
-	slot := d.find(v, key)
+	slot := d.named(v, key, name)
 	if slot >= 0 {
 		exact = d.shown(v, slot) == name
 		if n = d.kids[slot]; n != nil {
@@ -50,7 +50,7 @@ func (v *Volume) lookup(dir *Node, name string) (n *Node, exact bool, err error)
 	v.meta.Lock()
 	defer v.meta.Unlock()
 	d.used = true
-	if slot = d.find(v, key); slot < 0 {
+	if slot = d.named(v, key, name); slot < 0 {
 		return nil, false, ErrNotExist
 	}
 	exact = d.shown(v, slot) == name
@@ -377,7 +377,7 @@ func (v *Volume) removeEntry(dir *Node, name string, allowed func(*Node) error) 
 		moved := false
 		err = v.withVictim(n, func() error {
 			return v.edit(dir, func() error {
-				if n.parent != dir || n.unlinked || dir.dir.find(v, v.names.Fold(name)) != n.slot {
+				if n.parent != dir || n.unlinked || dir.dir.named(v, v.names.Fold(name), name) != n.slot {
 					moved = true
 					return nil
 				}

@@ -136,10 +136,10 @@ func (v *Volume) tryRename(oldDir *Node, oldName string, newDir *Node, newName s
 // current reports whether the names still mean what was looked up. The caller holds v.meta.
 func (m *move) current(oldName, newName string) bool {
 	v := m.v
-	if m.src.parent != m.from || m.from.dir.find(v, v.names.Fold(oldName)) != m.src.slot || m.src.slot < 0 || m.from.unlinked {
+	if m.src.parent != m.from || m.from.dir.named(v, v.names.Fold(oldName), oldName) != m.src.slot || m.src.slot < 0 || m.from.unlinked {
 		return false
 	}
-	slot := m.to.dir.find(v, v.names.Fold(newName))
+	slot := m.to.dir.named(v, v.names.Fold(newName), newName)
 	if m.dst == nil {
 		return slot < 0
 	}
