@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"fatvol/image/device"
 	"fatvol/image/fat/fattest"
 )
 
@@ -33,18 +34,7 @@ func TestCutStraddling(t *testing.T) {
 		}
 		n.Close()
 	})
-	rng := rand.New(rand.NewPCG(*sceneSeed, 7))
-	for upTo := first; upTo <= c.rec.Len(); upTo++ {
-		for range 12 {
-			mixed := base.Clone()
-			if err := c.rec.Scatter(mixed, upTo, rng); err != nil {
-				t.Fatal(err)
-			}
-			if !c.verify(mixed, upTo, "scattered") {
-				return
-			}
-		}
-	}
+	verifyScattered(t, c, base, first, 12)
 }
 
 // TestCutStraddlingAfterFull: where all other clusters were given up in the open epoch, a file that grows gets one of those, and
@@ -69,9 +59,16 @@ func TestCutStraddlingAfterFull(t *testing.T) {
 			c.Sync()
 		}
 	})
+	verifyScattered(t, c, base, first, 30)
+}
+
+// verifyScattered verifies what is there after each write from first on, with those since the last sync in part and in any order,
+// in so many ways each.
+func verifyScattered(t *testing.T, c *scene, base *device.Mem, first, ways int) {
+	t.Helper()
 	rng := rand.New(rand.NewPCG(*sceneSeed, 7))
 	for upTo := first; upTo <= c.rec.Len(); upTo++ {
-		for range 30 {
+		for range ways {
 			mixed := base.Clone()
 			if err := c.rec.Scatter(mixed, upTo, rng); err != nil {
 				t.Fatal(err)
