@@ -44,6 +44,12 @@ func (v *Volume) defrag(ctx context.Context, opt DefragOptions, r *DefragReport)
 	if v.ReadOnly() && !opt.DryRun {
 		return ErrReadOnly
 	}
+	if !opt.DryRun {
+		// A chain that is still to be cut would get shorter while it is looked at.
+		if err := v.drain(); err != nil {
+			return err
+		}
+	}
 	if r.Before, err = v.Survey(ctx); err != nil {
 		return err
 	}

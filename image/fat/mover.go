@@ -235,6 +235,9 @@ func (v *Volume) evacuate(ctx context.Context, region extent, progress func(byte
 	if v.ReadOnly() {
 		return ErrReadOnly
 	}
+	if err := v.drain(); err != nil { // a chain that is still to be cut would get shorter meanwhile
+		return err
+	}
 	s, err := v.Survey(ctx)
 	if err != nil {
 		return err
