@@ -396,7 +396,7 @@ func (m *move) exchange() error {
 		}
 		s := [slotSize]byte(m.from.dir.slot(a))
 		copy(s[:11], temp[:])
-		s[12] = 0
+		s[12] = spareCase
 		v.set(m.to, t, s[:], phaseAdd)
 		v.epoch.spare = true
 		// ".." follows while the directory has a name on either side.
@@ -419,6 +419,7 @@ func (m *move) exchange() error {
 const (
 	spareShort = "XCHG"
 	spareExt   = "TMP"
+	spareCase  = nameCount | caseLowerBase
 )
 
 // spareName is an 8.3 name that the directory does not have.

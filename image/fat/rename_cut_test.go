@@ -276,7 +276,12 @@ func TestRenameIntoHoleCut(t *testing.T) {
 
 // TestNameLikeAnExchange: a name that only looks like the third one of an exchange is a name like any other.
 func TestNameLikeAnExchange(t *testing.T) {
-	const like = "XCHGRATE.TMP"
+	for _, like := range []string{"XCHGRATE.TMP", "XCHG0000.TMP", "xchg0000.tmp"} {
+		nameLikeAnExchange(t, like)
+	}
+}
+
+func nameLikeAnExchange(t *testing.T, like string) {
 	c, base := recordScene(t, cutLayouts[1], func(c *scene) {
 		c.Create("twice.txt", c.Data(900)).Close()
 		c.Create(like, c.Data(700)).Close()

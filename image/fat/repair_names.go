@@ -49,7 +49,7 @@ func (a *location) newer(b *location) (newer, ok bool) {
 // spare reports whether an exchange has made up the name.
 func (a *location) spare() bool {
 	number, ok := strings.CutPrefix(string(a.short[:8]), spareShort)
-	return ok && strings.Trim(number, "0123456789") == "" && string(a.short[8:]) == spareExt
+	return ok && strings.Trim(number, "0123456789") == "" && string(a.short[8:]) == spareExt && a.d.ntCase == spareCase
 }
 
 // locate looks for the entries whose first cluster is in heads, through the directories that the scan
