@@ -83,6 +83,9 @@ func (c *checker) plan(f *fault) {
 	case BadDots:
 		f.stage, f.action = stageSize, "they are put right"
 		f.fix = func() error { return x.dots(p) }
+	case DoubleName, SpareName: // of an empty file
+		f.stage, f.action = stageSize, "this name is removed" // after a file that has clusters might get it
+		f.fix = func() error { return x.removeName(&location{place: p.place}) }
 	case BadName:
 		f.stage, f.action = stageName, "it gets a short name FSCKnnnn.REC"
 		f.fix = func() error { return x.rename(p.place, false) }

@@ -313,8 +313,7 @@ func (w *world) judge(m *device.Mem, at int) error {
 	}
 	for _, f := range r.Files {
 		for name := range strings.SplitSeq(strings.Trim(f.Path, "/"), "/") {
-			third := !f.IsDir && f.Size == 0 && name == path.Base(f.Path) && strings.HasPrefix(name, "XCHG")
-			if name != "" && !w.names[name] && !third {
+			if name != "" && !w.names[name] {
 				return fmt.Errorf("after the repair %q has a name that nobody gave", f.Path)
 			}
 		}

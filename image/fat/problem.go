@@ -10,6 +10,7 @@ const (
 	DoubleName  ProblemKind = "one file under two names"
 	OrphanSlots ProblemKind = "parts of a long name without their entry"
 	CopyBehind  ProblemKind = "another FAT differs from the first"
+	SpareName   ProblemKind = "name that an exchange made up for a moment"
 	OldParent   ProblemKind = "\"..\" names the place where its directory was"
 )
 
@@ -45,7 +46,7 @@ const (
 // Leftover reports whether a cut of power may leave it: it costs space at most, and a mount repairs it.
 func (k ProblemKind) Leftover() bool {
 	switch k {
-	case Leaked, LongChain, DoubleName, OrphanSlots, CopyBehind, OldParent, NotClean:
+	case Leaked, LongChain, DoubleName, OrphanSlots, CopyBehind, SpareName, OldParent, NotClean:
 		return true
 	}
 	return false

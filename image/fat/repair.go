@@ -250,6 +250,9 @@ func (r *repair) round() (again bool, state RepairState, err error) {
 	if again {
 		return true, RepairRunning, nil
 	}
+	if err := r.empties(s); err != nil {
+		return false, RepairFailed, err
+	}
 	// Only a scan that saw everything knows what nobody uses.
 	if err := r.leaks(s); err != nil {
 		return false, RepairFailed, err

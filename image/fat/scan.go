@@ -58,6 +58,7 @@ type problem struct {
 	have  uint32  // clusters before that
 	need  uint32  // clusters that the size needs
 	isDir bool
+	twin  int32  // slot of the newer of two names without clusters, in the same directory
 	text  string // more words, from what the scan saw
 }
 
@@ -122,6 +123,7 @@ func (s *scan) read(dir Cluster) error {
 // slots looks at the slots of a directory.
 func (s *scan) slots(dir Cluster, data []byte) (err error) {
 	var names *nameCheck
+	older := s.empties(dir, data)
 	if s.strict {
 		names = newNameCheck(s, dir)
 		names.slots(data)
@@ -135,7 +137,7 @@ func (s *scan) slots(dir Cluster, data []byte) (err error) {
 		if e.orphans > 0 {
 			s.add(problem{kind: OrphanSlots, place: place{dir, e.slot - e.orphans - e.longs}, have: uint32(e.orphans)})
 		}
-		if names != nil {
+		if names != nil && !older[e.slot] {
 			names.entry(e)
 		}
 		if e.raw != nil && !e.dot && !e.label {
