@@ -2,6 +2,9 @@ package fat
 
 import "fmt"
 
+// NotWaiting has renames not wait until the repair has found what has two names, as they do some seconds after the mount.
+func (o Options) NotWaiting() Options { o.noWait = true; return o }
+
 // DropCachedFAT forgets what is read of the FAT and not needed, as happens by itself when much else is read.
 func (v *Volume) DropCachedFAT() {
 	t := v.tab

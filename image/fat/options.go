@@ -50,7 +50,8 @@ type Options struct {
 	// negative is never (only Sync, Flush, Close and a full cache commit).
 	CommitDelay time.Duration
 
-	check bool // a check has the volume, and may change what is damaged
+	noWait bool // nothing but a sync waits for the repair
+	check  bool // a check has the volume, and may change what is damaged
 }
 
 const (

@@ -34,6 +34,11 @@ type move struct {
 }
 
 func (v *Volume) rename(oldDir *Node, oldName string, newDir *Node, newName string, flags RenameFlags) error {
+	// A third name, beside two that a cut has left, or one with the count of the other, would not tell which is the newest.
+	v.awaitSingleName(oldDir, oldName)
+	if flags == RenameExchange {
+		v.awaitSingleName(newDir, newName)
+	}
 	if err := v.enterWrite(); err != nil {
 		return err
 	}
@@ -415,7 +420,7 @@ func (m *move) exchange() error {
 	return nil
 }
 
-// An exchange gives a file the name XCHGnnnn.TMP for a moment.
+// An exchange gives a file the name xchgnnnn.TMP for a moment: in a spelling, and with a count, that no user's file has.
 const (
 	spareShort = "XCHG"
 	spareExt   = "TMP"

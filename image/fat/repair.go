@@ -233,6 +233,9 @@ func (r *repair) round() (again bool, state RepairState, err error) {
 		return false, RepairFailed, err
 	}
 	resolved, err := r.doubles(s)
+	if err == nil && resolved > 0 {
+		err = v.sync() // before anybody renames what had two names
+	}
 	if err != nil {
 		return false, r.verdict(err), damageIsReported(err)
 	}
@@ -438,6 +441,31 @@ func (v *Volume) awaitNames(n *Node) {
 	v.meta.RUnlock()
 	if wait {
 		v.awaitReleased(r, time.Until(r.started.Add(repairWait)))
+	}
+}
+
+// awaitSingle waits, as awaitNames does, before n gets another name, or is changed for good: n may be one of two names of a file.
+func (v *Volume) awaitSingle(n *Node) {
+	v.meta.RLock()
+	r := v.holds()
+	wait := r != nil && !v.opt.noWait && n.id != rootID && (v.aliases[n.alias] == n || n.dir != nil && n.born == 0)
+	v.meta.RUnlock()
+	if wait {
+		v.awaitReleased(r, time.Until(r.started.Add(repairWait)))
+	}
+}
+
+// awaitSingleName is awaitSingle for what has a name.
+func (v *Volume) awaitSingleName(dir *Node, name string) {
+	v.meta.RLock()
+	held := v.holds() != nil
+	v.meta.RUnlock()
+	if !held {
+		return
+	}
+	if n, _, err := v.Lookup(dir, name); err == nil {
+		v.awaitSingle(n)
+		n.Release(1)
 	}
 }
 

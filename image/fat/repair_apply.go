@@ -61,6 +61,15 @@ func (r *repair) doubles(s *scan) (resolved int, err error) {
 				return resolved, err
 			}
 			resolved++
+		case 3: // one of two was renamed, which was cut as well
+			newer, oldest := oldestOf(names)
+			if oldest == nil {
+				return resolved, r.crossed(&names[0])
+			}
+			if err := r.double(newer, oldest, all); err != nil {
+				return resolved, err
+			}
+			resolved++
 		case 1:
 			if !r.gaveUp(first) { // it moved while the scan went on
 				delete(s.twice, first)
@@ -68,11 +77,43 @@ func (r *repair) doubles(s *scan) (resolved int, err error) {
 		case 0:
 			delete(s.twice, first)
 		default:
-			r.damage(&problem{kind: CrossLink, place: names[0].place, first: first, at: first})
-			return resolved, errDamage
+			return resolved, r.crossed(&names[0])
 		}
 	}
 	return resolved, nil
+}
+
+func (r *repair) crossed(l *location) error {
+	r.damage(&problem{kind: CrossLink, place: l.place, first: l.d.first, at: l.d.first})
+	return errDamage
+}
+
+// oldestOf returns the one of the names of a file that another one, which is returned as well, is newer than, and that is newer
+// than none; nil where there is no such, or of a directory.
+func oldestOf(names []location) (newer, oldest *location) {
+	for i := range names {
+		a := &names[i]
+		if a.d.attr&AttrDirectory != 0 {
+			return nil, nil
+		}
+		var over *location
+		under := false
+		for k := range names {
+			if k == i {
+				continue
+			}
+			switch first, ok := names[k].newer(a); {
+			case ok && first:
+				over = &names[k]
+			case ok:
+				under = true
+			}
+		}
+		if over != nil && !under {
+			return over, a
+		}
+	}
+	return nil, nil
 }
 
 // gaveUp reports whether a chain waits for being freed.

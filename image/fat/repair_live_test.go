@@ -62,7 +62,7 @@ func TestRepairWhileInUse(t *testing.T) {
 		for round := range 3 {
 			t.Run(fmt.Sprintf("FAT%d/%d", l.Width, round), func(t *testing.T) {
 				m := wide(t, l)
-				v, err := fat.Open(slow{m}, fat.Options{Log: slog.New(slog.DiscardHandler), CommitDelay: 3 * time.Millisecond})
+				v, err := fat.Open(slow{m}, fat.Options{Log: slog.New(slog.DiscardHandler), CommitDelay: 3 * time.Millisecond}.NotWaiting())
 				if err != nil {
 					t.Fatal(err)
 				}

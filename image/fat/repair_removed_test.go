@@ -35,7 +35,7 @@ func TestRepairAfterOneNameWent(t *testing.T) {
 				e.SetSlot(other, s)
 				e.SetSlot("OLDER.TXT", append([]byte{0xe5}, twice[1:]...))
 
-				v, err := fat.Open(slow{m}, fat.Options{Log: slog.New(slog.DiscardHandler), CommitDelay: time.Millisecond})
+				v, err := fat.Open(slow{m}, fat.Options{Log: slog.New(slog.DiscardHandler), CommitDelay: time.Millisecond}.NotWaiting())
 				if err != nil {
 					t.Fatal(err)
 				}
