@@ -126,6 +126,9 @@ func (n *Node) Append(p []byte) (done int, off int64, err error) {
 // write writes p, all of it or as much as fits, at the offset that at returns once n.mu is held.
 func (n *Node) write(p []byte, all bool, at func() int64) (done int, off int64, err error) {
 	v := n.v
+	if v.opt.Sync {
+		v.awaitSingle(n)
+	}
 	if err := v.enterWrite(); err != nil {
 		return 0, 0, fmt.Errorf("write: %w", err)
 	}

@@ -8,6 +8,9 @@ import (
 // change begins a call that changes file n, and returns the function that ends it. n.mu is held
 // exclusively in between.
 func (n *Node) change(op string) (func(), error) {
+	if n.v.opt.Sync {
+		n.v.awaitSingle(n)
+	}
 	if err := n.v.enterWrite(); err != nil {
 		return nil, fmt.Errorf("%s: %w", op, err)
 	}
