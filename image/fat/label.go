@@ -129,6 +129,7 @@ func (v *Volume) storeLabel(raw [11]byte, remove bool) error {
 	if err == nil {
 		err = v.bootLabel(raw)
 	}
+	v.wake() // the volume is to be marked clean
 	return err
 }
 
@@ -141,6 +142,18 @@ func (v *Volume) bootLabel(raw [11]byte) error {
 		return nil
 	}
 	boot := append([]byte(nil), v.boot...)
+	if v.geo.BackupBoot != 0 && !v.flagged && !v.keepDirty && v.geo.StateOffset > 0 && v.geo.StateOffset < len(boot) {
+		// Whoever finds the volume after a cut knows that the backup may have another label.
+		boot[v.geo.StateOffset] |= stateDirty
+		if err := v.write(boot, 0); err != nil {
+			return err
+		}
+		if err := v.syncUpTo(v.dataSeq.Load()); err != nil {
+			return err
+		}
+		copy(v.boot, boot)
+		v.flagged, v.unmarked = true, false
+	}
 	copy(boot[at:], raw[:])
 	if err := v.write(boot, 0); err != nil {
 		return err

@@ -264,6 +264,9 @@ func (r *repair) round() (again bool, state RepairState, err error) {
 	if err := v.sync(); err != nil {
 		return false, RepairFailed, err
 	}
+	if err := r.backup(); err != nil {
+		return false, RepairFailed, err
+	}
 	return false, RepairDone, r.copies()
 }
 

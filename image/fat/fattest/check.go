@@ -364,7 +364,7 @@ func (c *checker) boot() error {
 	for i := range b {
 		switch {
 		case b[i] == k[i]:
-		case i == c.v.State, resized[i]:
+		case i == c.v.State, resized[i], i >= bootLabel && i < bootLabel+11:
 			c.r.add(StaleBackup, "", 0, "%#x at byte %d, the boot sector has %#x", k[i], i, b[i])
 		default:
 			c.r.add(BadBoot, "", 0, "backup differs at byte %d: %#x, the boot sector has %#x", i, k[i], b[i])
@@ -373,6 +373,9 @@ func (c *checker) boot() error {
 	}
 	return nil
 }
+
+// bootLabel is where the label is in the boot sector of FAT32, the only one that has a backup.
+const bootLabel = 71
 
 // info compares the FSInfo sector with the FAT.
 func (c *checker) info() error {

@@ -35,7 +35,7 @@ const (
 	OrphanSlots Kind = "orphan long-name slots"     // without their short entry
 	LagFAT      Kind = "FAT copy behind the first"  // copies of the FAT differ
 	StaleInfo   Kind = "FSInfo of a dirty volume"   // counts that are wrong while the dirty flag says so
-	StaleBackup Kind = "boot copy behind the first" // the backup boot sector has another dirty flag, size or root cluster
+	StaleBackup Kind = "boot copy behind the first" // the backup boot sector has another dirty flag, label, size or root cluster
 	OldParent   Kind = "\"..\" names an old place"  // of a directory that moved: its former first cluster, still allocated
 )
 
