@@ -138,7 +138,11 @@ func fsckCut(t *testing.T, m *device.Mem, r *fattest.Report) error {
 
 // record runs a workload on a volume on dev.
 func (c *scene) record(dev device.Device, work func(*scene)) {
-	v, err := fat.Open(dev, fat.Options{CommitDelay: -time.Second})
+	c.recordWith(dev, fat.Options{CommitDelay: -time.Second}, work)
+}
+
+func (c *scene) recordWith(dev device.Device, opt fat.Options, work func(*scene)) {
+	v, err := fat.Open(dev, opt)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"fatvol/image/fat"
 )
@@ -46,7 +47,7 @@ func (w *world) node(p string, fn func(n *fat.Node) error) {
 // more does one of the operations that change no name, or more than one.
 func (w *world) more(p, q string) {
 	f, g := w.files[p], w.files[q]
-	switch k := w.rng.IntN(15); {
+	switch k := w.rng.IntN(18); {
 	case k == 0 && f != nil:
 		w.grow(p, f, func(data string) {
 			h := w.scene.Open(p)
@@ -109,6 +110,16 @@ func (w *world) more(p, q string) {
 		w.fill(p, f)
 	case k == 13:
 		w.burst(w.dirs[w.rng.IntN(len(w.dirs))])
+	case k == 15 && f != nil:
+		w.begin("times of %q", p)
+		w.node(p, func(n *fat.Node) error {
+			at := time.Now().Add(time.Duration(w.rng.IntN(3)-2) * time.Hour)
+			return n.SetTimes(nil, &at, nil)
+		})
+	case k == 16:
+		w.respellDir(w.dirs[w.rng.IntN(len(w.dirs))])
+	case k == 17:
+		w.intoOneAnother(w.dirs[w.rng.IntN(len(w.dirs))], w.dirs[w.rng.IntN(len(w.dirs))])
 	case k == 14 && f != nil:
 		f.touched = true
 		w.begin("resize %q up", p)
@@ -196,9 +207,6 @@ func (w *world) replaceDir(dir, over string) {
 // respell changes the case of a name.
 func (w *world) respell(p string) {
 	base := path.Base(p)
-	if w.files[p].data == "" {
-		return // nothing tells a repair that two empty files are one
-	}
 	if base[0] != 'n' && base[0] != 'N' && base != "A.TXT" && base != "a.txt" && base != "A.Txt" {
 		return
 	}
@@ -221,6 +229,39 @@ func (w *world) respell(p string) {
 		to = path.Join(dir, to)
 	}
 	w.rename(p, to)
+}
+
+// respellDir changes the case of a directory's name.
+func (w *world) respellDir(dir string) {
+	base := path.Base(dir)
+	to := strings.ToUpper(base)
+	if to == base {
+		to = strings.ToLower(base)
+	}
+	if dir == "" || to == base {
+		return
+	}
+	w.names[to] = true
+	w.move(dir, path.Join(path.Dir(dir), to))
+}
+
+// intoOneAnother moves a directory into another one, and that one into where the first was.
+func (w *world) intoOneAnother(a, b string) {
+	if a == "" || b == "" || path.Dir(a) != "." || path.Dir(b) != "." || a == b {
+		return
+	}
+	inside := path.Join(b, path.Base(a))
+	if w.files[inside] != nil || w.spelled(inside) != inside || w.isDir(inside) {
+		return
+	}
+	w.move(a, inside)
+	w.move(inside, a)
+	if to := path.Join(a, path.Base(b)); w.files[to] == nil && w.spelled(to) == to && !w.isDir(to) {
+		w.move(b, to)
+		if w.rng.IntN(2) == 0 {
+			w.move(to, b)
+		}
+	}
 }
 
 // fill fills the volume, writes a file anew where it does not fit any more but by what is given up, and makes room again.

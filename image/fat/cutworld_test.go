@@ -1,6 +1,8 @@
 package fat_test
 
 import (
+	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -9,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"fatvol/image/device"
 	"fatvol/image/device/faultdev"
@@ -17,8 +20,9 @@ import (
 )
 
 var (
-	worlds = flag.Int("worlds", 200, "how many `worlds` TestCutWorlds cuts")
-	world1 = flag.Int("world", 0, "the `seed` of the first of them")
+	worlds  = flag.Int("worlds", 200, "how many `worlds` TestCutWorlds cuts")
+	world32 = flag.Bool("world-32", false, "have TestCutWorlds cut volumes of FAT32, which takes much longer")
+	world1  = flag.Int("world", 0, "the `seed` of the first of them")
 )
 
 // A world is a volume on which names come, go and change at random. What was synced has to be there, after a cut and the
@@ -33,7 +37,44 @@ type world struct {
 	needs []worldNeed
 	open  []worldHandle
 	trace []string
+	dev   *roughDevice // nil for one that does what it is told
 }
+
+// worldLayouts are those of the worlds, by their seed.
+var worldLayouts = []fattest.Layout{
+	{Width: 12, Clusters: 900}, {Width: 16, Clusters: 4200}, {Width: 12, Clusters: 300, ClusterSize: 2048, RootEntries: 128},
+	{Width: 16, Clusters: 4200, FATs: 1}, {Width: 12, Clusters: 400, SectorSize: 4096},
+}
+
+// A roughDevice discards so that nothing is left of what was there, and fails writes and syncs while it is told to: then of a write
+// a part may be there.
+type roughDevice struct {
+	*faultdev.Recorder
+	rng     *rand.Rand
+	failing bool
+}
+
+func (d *roughDevice) DiscardAt(off, n int64) error {
+	_, err := d.Recorder.WriteAt(bytes.Repeat([]byte{0xdd}, int(n)), off)
+	return err
+}
+
+func (d *roughDevice) WriteAt(p []byte, off int64) (int, error) {
+	if d.failing && d.rng.IntN(6) == 0 {
+		n, _ := d.Recorder.WriteAt(p[:d.rng.IntN(len(p)/512+1)*512], off)
+		return n, errRough
+	}
+	return d.Recorder.WriteAt(p, off)
+}
+
+func (d *roughDevice) Sync() error {
+	if d.failing && d.rng.IntN(4) == 0 {
+		return errRough
+	}
+	return d.Recorder.Sync()
+}
+
+var errRough = errors.New("the device fails")
 
 type worldFile struct {
 	data    string
@@ -90,6 +131,12 @@ func (w *world) begin(format string, args ...any) {
 
 func (w *world) sync() {
 	w.begin("sync")
+	if w.dev != nil {
+		w.dev.failing = true
+		for try := 0; try < 5 && w.scene.v.Sync() != nil; try++ {
+		}
+		w.dev.failing = false
+	}
 	w.scene.Sync()
 	w.known = slices.DeleteFunc(w.known, func(f *worldFile) bool { return f.gone })
 	for _, f := range w.known {
@@ -353,9 +400,20 @@ func TestCutWorlds(t *testing.T) {
 	}
 	cuts := 0
 	for seed := *world1; seed < *world1+n; seed++ {
-		l := []fattest.Layout{{Width: 12, Clusters: 900}, {Width: 16, Clusters: 4200}, {Width: 12, Clusters: 300, ClusterSize: 2048, RootEntries: 128}}[seed%3]
+		l := worldLayouts[seed%len(worldLayouts)]
+		if *world32 {
+			l = fattest.Layout{Width: 32, Clusters: 65600}
+		}
 		w := &world{rng: rand.New(rand.NewPCG(uint64(seed), 77)), dirs: []string{""}, files: map[string]*worldFile{}, names: map[string]bool{}}
-		c, base := recordScene(t, l, func(c *scene) {
+		mem := fattest.Formatted(t, l)
+		base := mem.Clone()
+		c := &scene{t: t, rec: faultdev.NewRecorder(mem)}
+		opt, dev := fat.Options{CommitDelay: -time.Second}, device.Device(c.rec)
+		if seed%2 == 1 {
+			w.dev = &roughDevice{Recorder: c.rec, rng: rand.New(rand.NewPCG(uint64(seed), 76))}
+			dev, opt.Discard = w.dev, seed%4 == 1
+		}
+		c.recordWith(dev, opt, func(c *scene) {
 			w.scene = c
 			for i := range w.rng.IntN(14) {
 				name := fmt.Sprintf("filler%d", i)

@@ -214,7 +214,7 @@ func liveAfterCut(m *device.Mem, rng *rand.Rand) (err error) {
 // name, and nobody has removed, is there after the next repair, which finds no damage.
 func TestLiveWorlds(t *testing.T) {
 	for seed := *world1; seed < *world1+*liveWorlds; seed++ {
-		l := []fattest.Layout{{Width: 12, Clusters: 900}, {Width: 16, Clusters: 4200}, {Width: 12, Clusters: 300, ClusterSize: 2048, RootEntries: 128}}[seed%3]
+		l := worldLayouts[seed%len(worldLayouts)]
 		w := &world{rng: rand.New(rand.NewPCG(uint64(seed), 77)), dirs: []string{""}, files: map[string]*worldFile{}, names: map[string]bool{}}
 		c, base := recordScene(t, l, func(c *scene) {
 			w.scene = c
