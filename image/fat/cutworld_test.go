@@ -20,9 +20,11 @@ import (
 )
 
 var (
-	worlds  = flag.Int("worlds", 200, "how many `worlds` TestCutWorlds cuts")
-	world32 = flag.Bool("world-32", false, "have TestCutWorlds cut volumes of FAT32, which takes much longer")
-	world1  = flag.Int("world", 0, "the `seed` of the first of them")
+	worlds      = flag.Int("worlds", 200, "how many `worlds` TestCutWorlds cuts")
+	world32     = flag.Bool("world-32", false, "have TestCutWorlds cut volumes of FAT32, which takes much longer")
+	worldSync   = flag.Bool("world-sync", false, "have TestCutWorlds use the volumes with the option sync")
+	worldCommit = flag.Duration("world-commit", -time.Second, "how often what TestCutWorlds does is committed in the background; a seed does not repeat a failure then")
+	world1      = flag.Int("world", 0, "the `seed` of the first of them")
 )
 
 // A world is a volume on which names come, go and change at random. What was synced has to be there, after a cut and the
@@ -138,6 +140,11 @@ func (w *world) sync() {
 		w.dev.failing = false
 	}
 	w.scene.Sync()
+	w.synced()
+}
+
+// synced notes that everything is on the medium.
+func (w *world) synced() {
 	w.known = slices.DeleteFunc(w.known, func(f *worldFile) bool { return f.gone })
 	for _, f := range w.known {
 		f.synced, f.touched, f.grown, f.was, f.paths = true, false, false, f.data, map[string]bool{}
@@ -408,7 +415,7 @@ func TestCutWorlds(t *testing.T) {
 		mem := fattest.Formatted(t, l)
 		base := mem.Clone()
 		c := &scene{t: t, rec: faultdev.NewRecorder(mem)}
-		opt, dev := fat.Options{CommitDelay: -time.Second}, device.Device(c.rec)
+		opt, dev := fat.Options{CommitDelay: *worldCommit, Sync: *worldSync}, device.Device(c.rec)
 		if seed%2 == 1 {
 			w.dev = &roughDevice{Recorder: c.rec, rng: rand.New(rand.NewPCG(uint64(seed), 76))}
 			dev, opt.Discard = w.dev, seed%4 == 1
@@ -423,6 +430,9 @@ func TestCutWorlds(t *testing.T) {
 			w.sync()
 			for range 60 {
 				w.step()
+				if *worldSync {
+					w.synced()
+				}
 			}
 			w.closeAll()
 			w.sync()
