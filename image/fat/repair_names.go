@@ -34,6 +34,8 @@ func (a *location) newer(b *location) (newer, ok bool) {
 	switch {
 	case a.spare() != b.spare(): // an exchange names it so for a moment
 		return b.spare(), true
+	case a.d.size > b.d.size && stamp(&a.d) > stamp(&b.d), a.d.size < b.d.size && stamp(&a.d) < stamp(&b.d):
+		return a.d.size > b.d.size, true // it was written to by that name, perhaps long after the cut: the other lacks what came since
 	case ca == (cb+nameCountStep)&nameCount:
 		return true, true
 	case cb == (ca+nameCountStep)&nameCount:
