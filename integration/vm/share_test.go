@@ -3,6 +3,7 @@
 package vm
 
 import (
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -140,7 +141,12 @@ func (s *share) checkBack(reports []guestapi.WorkReport, from, present int64) {
 	for _, r := range reports {
 		s.verify(r, "")
 	}
-	if lines := mediumLines(s.logSince(from)); len(lines) != 2 {
+	// The client may end a call of ours only a moment after the server is back, until when the image is not taken up: one more
+	// line says so.
+	lines := slices.DeleteFunc(mediumLines(s.logSince(from)), func(l guestapi.Line) bool {
+		return strings.Contains(l.Text, "the host has not ended a call")
+	})
+	if len(lines) != 2 {
 		s.t.Errorf("fatvol logged %d lines, want 2:\n%s", len(lines), text(lines))
 	}
 }
