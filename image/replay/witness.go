@@ -3,6 +3,7 @@ package replay
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -166,6 +167,14 @@ func (l *Log) settleLocked(seq uint64) {
 		l.changed = nil
 	}
 }
+
+// Errors of Verify and of what uses it.
+var (
+	// ErrChanged is returned when the medium is not as it was left: something else wrote to it.
+	ErrChanged = errors.New("the volume was changed elsewhere")
+	// ErrOther is returned when it is another volume.
+	ErrOther = errors.New("another volume")
+)
 
 // verifyStep is how much of the medium is read at once where kept blocks lie side by side.
 const verifyStep = 1 << 17
