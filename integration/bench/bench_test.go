@@ -3,6 +3,7 @@
 package main
 
 import (
+	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -173,6 +174,20 @@ func TestGoals(t *testing.T) {
 				t.Errorf("%+v, want met %v", got, c.met)
 			}
 		})
+	}
+}
+
+// What a table says it was made by can be given to a shell again.
+func TestCommandOfTable(t *testing.T) {
+	set := flag.NewFlagSet("bench", flag.ContinueOnError)
+	set.String("run", "", "")
+	set.Bool("quick", false, "")
+	if err := set.Parse([]string{"-quick", "-run", "create|untar$"}); err != nil {
+		t.Fatal(err)
+	}
+	const want = `make bench BENCHFLAGS='-quick -run "create|untar$$"'`
+	if text := (&results{Flags: chosen(set)}).markdown(); !strings.Contains(text, "`"+want+"`") {
+		t.Errorf("%s\nwithout %s", text, want)
 	}
 }
 

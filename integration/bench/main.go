@@ -86,7 +86,7 @@ func mainErr() error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilStopped()
 	defer stop()
 	b.ctx = ctx
 	if err := b.prepare(*memory, *disk); err != nil {
@@ -100,18 +100,32 @@ func mainErr() error {
 	return res.write(*table, *jsonFile, *plotFile)
 }
 
+// untilStopped is a context that a signal ends. SIGPIPE, of a reader of the output that went away, would else leave mounts
+// and images behind.
+func untilStopped() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
+}
+
 // chosen are the flags that say what is measured, as they were given.
 func chosen(set *flag.FlagSet) string {
 	var list []string
 	set.Visit(func(f *flag.Flag) {
 		switch f.Name {
 		case "run", "systems", "runs", "patience", "files":
-			list = append(list, "-"+f.Name+" "+f.Value.String())
+			list = append(list, "-"+f.Name+" "+quoted(f.Value.String()))
 		case "quick":
 			list = append(list, "-quick")
 		}
 	})
 	return strings.Join(list, " ")
+}
+
+// quoted is a word as a shell takes it: patterns have bars in them.
+func quoted(word string) string {
+	if strings.ContainsAny(word, " |()[]*?^&;<>~#'") {
+		return `"` + word + `"`
+	}
+	return word
 }
 
 // choose returns the systems of a list, or all that are not on demand and that this machine has.

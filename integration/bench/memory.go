@@ -5,17 +5,14 @@ package main
 import (
 	"archive/tar"
 	"bufio"
-	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -46,7 +43,7 @@ func memoryErr() error {
 		rows   = set.Bool("rows", true, "run the rows of the table as well")
 	)
 	_ = set.Parse(os.Args[2:])
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilStopped()
 	defer stop()
 	b := &bench{ctx: ctx, scale: quickScale, fatvol: *binary, stores: map[storeKey]string{}}
 	b.scale.runs = 1

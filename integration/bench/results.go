@@ -195,7 +195,7 @@ func (res *results) markdown() string {
 	names := res.systems()
 	command := "make bench"
 	if res.Flags != "" {
-		command += " BENCHFLAGS='" + res.Flags + "'"
+		command += " BENCHFLAGS='" + strings.ReplaceAll(res.Flags, "$", "$$") + "'" // make takes $ for its own
 	}
 	fmt.Fprintf(&out, "Commit %s, `%s`, %s, %s.\n\n", res.Commit, command, res.Began.Format("2006-01-02"), res.Machine)
 	fmt.Fprintf(&out, "| row | unit | %s | goal | reached |\n", strings.Join(names, " | "))
