@@ -27,6 +27,9 @@ const (
 	// lately. It is about what waking a thread on an idle processor takes; below leastSpin it is not worth it.
 	spinTime  = 50 * time.Microsecond
 	leastSpin = 5 * time.Microsecond
+	// yieldTime is how often the goroutine yields while it looks. Others have another thread to run on, which Gosched
+	// wakes each time, normally for nothing; but all may be taken.
+	yieldTime = time.Millisecond
 	// tooLong is how long, about, a request is served until somebody else reads.
 	tooLong = 2 * time.Millisecond
 	// seldom is how rarely it is seen to that somebody reads, while no request takes longer than that; each look
@@ -242,9 +245,10 @@ type server struct {
 	*session
 	in, out []byte // buffers, while it has them; in is borrowed
 
-	idle   time.Time     // since when there is nothing to do; zero while there is
-	budget time.Duration // how long it looks for the next request
-	row    int           // requests in a row that were there when it looked
+	idle    time.Time     // since when there is nothing to do; zero while there is
+	yielded time.Time     // when its goroutine last let others run
+	budget  time.Duration // how long it looks for the next request
+	row     int           // requests in a row that were there when it looked
 }
 
 // loop serves until the mount is gone.
@@ -319,8 +323,11 @@ func (v *server) wait() bool {
 	}
 	if v.spins && now.Sub(v.idle) < v.budget {
 		// Somebody else may have use for the processor: whoever is about to send a request, or who serves one.
-		runtime.Gosched()
 		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+		if now.Sub(v.yielded) > yieldTime {
+			v.yielded = now
+			runtime.Gosched()
+		}
 		return true
 	}
 	v.rest()

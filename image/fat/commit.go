@@ -373,7 +373,6 @@ func (v *Volume) committer() {
 		case <-v.stop:
 			return
 		case <-v.kick:
-			quiet = 0
 			if !armed {
 				timer.Reset(wait)
 				armed = true
@@ -382,6 +381,9 @@ func (v *Volume) committer() {
 		case <-timer.C:
 		}
 		armed = false
+		if v.kicked.Swap(false) {
+			quiet = 0
+		}
 		again, err := v.background(quiet >= idleRounds)
 		if wait = delay; err != nil && device.Check(v.dev) == nil {
 			// What fails may need time: ask less and less often. An operation that syncs does

@@ -20,14 +20,19 @@ type epoch struct {
 	named bool        // a rename was made
 }
 
-// changed notes that the open epoch has something to commit, and wakes the committer. The caller
+// changed notes that the open epoch has something to commit, and has the committer see it. The caller
 // holds v.meta.
 func (v *Volume) changed() {
 	v.epoch.open = true
 	v.wake()
 }
 
+// wake has the committer begin a round after its delay. Only the first since its last round wakes it: there can be
+// thousands, and each would take a thread from somebody.
 func (v *Volume) wake() {
+	if v.kicked.Load() || v.kicked.Swap(true) {
+		return
+	}
 	select {
 	case v.kick <- struct{}{}:
 	default:

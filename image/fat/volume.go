@@ -81,9 +81,10 @@ type Volume struct {
 	orphaned atomic.Bool
 	aliases  map[Cluster]*Node // files in memory by their first cluster, where two names may lead to one; guarded by meta
 
-	kick chan struct{} // wakes the committer
-	stop chan struct{}
-	work sync.WaitGroup // background goroutines
+	kick   chan struct{} // wakes the committer
+	kicked atomic.Bool   // since its last round began
+	stop   chan struct{}
+	work   sync.WaitGroup // background goroutines
 }
 
 // Open reads the boot sector of a volume. It reads a fixed amount, whatever the volume's size.
