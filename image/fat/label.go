@@ -141,6 +141,12 @@ func (v *Volume) bootLabel(raw [11]byte) error {
 	if at <= 0 || at+len(raw) > len(v.boot) {
 		return nil
 	}
+	if v.plan != nil {
+		// Of a commit that failed. It may write the boot sector as that was.
+		if err := v.commit(); err != nil {
+			return err
+		}
+	}
 	boot := append([]byte(nil), v.boot...)
 	if v.geo.BackupBoot != 0 && !v.flagged && !v.keepDirty && v.geo.StateOffset > 0 && v.geo.StateOffset < len(boot) {
 		// Whoever finds the volume after a cut knows that the backup may have another label.
