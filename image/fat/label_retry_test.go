@@ -1,6 +1,7 @@
 package fat_test
 
 import (
+	"sync"
 	"testing"
 
 	"fatvol/image/device/faultdev"
@@ -46,5 +47,30 @@ func TestLabelBesideFailedCommit(t *testing.T) {
 			}
 			check(t, m)
 		})
+	}
+}
+
+// TestGeometryBesideChanges is for the race detector.
+func TestGeometryBesideChanges(t *testing.T) {
+	m := fattest.Formatted(t, cutLayouts[1])
+	v, err := fat.Open(m, fat.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var others sync.WaitGroup
+	others.Go(func() {
+		for range 100 {
+			v.Geometry()
+		}
+	})
+	if err := v.SetLabel("LABEL"); err != nil {
+		t.Error(err)
+	}
+	others.Wait()
+	if err := v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if g := v.Geometry(); string(g.Label[:]) != "LABEL      " {
+		t.Errorf("label %q", g.Label)
 	}
 }

@@ -12,33 +12,26 @@ var ErrUnsettled = errors.New("changes are not on the medium")
 
 // Reset forgets everything that is known of the volume, because something else changed it while it was
 // away, and begins anew with what dev has, which is the volume's device as it will be. All nodes and
-// handles but the root become ErrStale. Nothing is forgotten, and the error is ErrUnsettled, when there
-// are changes that dev lacks.
+// handles but the root become ErrStale. Nothing is forgotten when there is an error: ErrUnsettled when there
+// are changes that dev lacks, ErrClosed, and those of Open.
 func (v *Volume) Reset(dev device.Device) error {
 	v.life.Lock() // every call from outside is over
 	defer v.life.Unlock()
 	if v.closing {
 		return ErrClosed
 	}
+	f, err := find(dev, &v.opt)
+	if err != nil {
+		return fmt.Errorf("reset: %w", err)
+	}
+	if f.geo.Width != v.geo.Width {
+		return fmt.Errorf("reset: %w: %v, expected %v", ErrCorrupt, f.geo.Width, v.geo.Width)
+	}
 	v.endRepair(false)
 	v.commitMu.Lock()
 	defer v.commitMu.Unlock()
 	if !v.opt.ReadOnly && !v.settled() || v.hasOrphans() {
 		return fmt.Errorf("reset: %w", ErrUnsettled)
-	}
-	boot := make([]byte, min(BootSize, dev.Size()))
-	if _, err := dev.ReadAt(boot, 0); err != nil {
-		return fmt.Errorf("reset: read boot sector: %w", err)
-	}
-	geo, err := ParseGeometry(boot, dev.Size(), v.opt.Geometry)
-	if err != nil {
-		return fmt.Errorf("reset: %w", err)
-	}
-	if err := geo.chooseFAT(dev); err != nil {
-		return fmt.Errorf("reset: %w", err)
-	}
-	if geo.Width != v.geo.Width {
-		return fmt.Errorf("reset: %w: %v, expected %v", ErrCorrupt, geo.Width, v.geo.Width)
 	}
 	v.meta.Lock()
 	defer v.meta.Unlock()
@@ -54,16 +47,7 @@ func (v *Volume) Reset(dev device.Device) error {
 	for _, n := range hot {
 		n.refs.Add(-1)
 	}
-	v.begin(geo, boot)
-	if err := v.readState(dev); err != nil {
-		return fmt.Errorf("reset: %w", err)
-	}
-	if err := v.protectFATs(); err != nil {
-		return fmt.Errorf("reset: %w", err)
-	}
-	v.startRepair()
-	v.work.Add(1)
-	go v.counter()
+	v.begin(f)
 	return nil
 }
 
@@ -77,25 +61,4 @@ func (n *Node) retire() {
 	if n.dir != nil {
 		n.dir.forget()
 	}
-}
-
-// begin takes up a volume of which nothing is known but its boot sector. The caller holds v.meta and
-// v.commitMu, or nobody else knows of v yet.
-func (v *Volume) begin(geo *Geometry, boot []byte) {
-	v.geo, v.boot = geo, boot[:atom]
-	v.tab = newTable(v.dev, geo, v.opt.CacheBytes)
-	v.inos = map[uint64]*Node{rootID: v.root}
-	v.dirs = make(map[Cluster]*Node)
-	v.orphans = make(map[*Node]struct{})
-	v.loadedDirs, v.dirsLimit, v.dirBytes = nil, leastQueue, 0
-	v.mirror, v.quarantine, v.dead = nil, nil, nil
-	v.keepers.Store(0)
-	v.root.dir.forget()
-	v.root.chain = nil
-	v.root.d = dirent{attr: AttrDirectory, first: Cluster(geo.RootCluster)}
-	if geo.Width == FAT32 {
-		v.root.chain = newChain(v.root.d.first)
-		v.dirs[v.root.d.first] = v.root
-	}
-	device.Keep(v.dev, 0, v.boot)
 }

@@ -2,7 +2,6 @@ package fat
 
 import (
 	"bytes"
-	"fmt"
 
 	"fatvol/image/device"
 )
@@ -447,49 +446,5 @@ func (t *table) flag(clean bool) error {
 	}
 	t.w.set(p.data, 1, value)
 	p.body |= t.dirtyLocked(p, 1)
-	return nil
-}
-
-// readState takes over what the boot sector, FAT[1] and FSInfo of dev say of the volume's state.
-func (v *Volume) readState(dev device.Device) error {
-	clean := !v.geo.Dirty
-	if w := v.tab.w; w.clean != 0 {
-		head := make([]byte, atom)
-		if _, err := dev.ReadAt(head, v.tab.base); err != nil {
-			return fmt.Errorf("read FAT: %w", err)
-		}
-		clean = clean && w.get(head, 1)&w.clean != 0
-	}
-	v.keepDirty = !clean
-	v.flagged, v.unmarked = !clean, false
-	switch {
-	case clean:
-	case v.opt.ReadOnly || v.opt.Repair == RepairNo:
-		v.opt.Log.Warn("volume was not unmounted properly; some data may be damaged, 'fatvol check' tells")
-	default:
-		v.opt.Log.Warn("volume was not unmounted properly; it is looked through and repaired in the background")
-	}
-	v.infoStale, v.info = v.geo.FSInfo != 0, nil
-	if v.geo.FSInfo == 0 {
-		return nil
-	}
-	sector := make([]byte, atom)
-	if _, err := dev.ReadAt(sector, v.geo.FSInfo); err != nil {
-		return fmt.Errorf("read FSInfo: %w", err)
-	}
-	device.Keep(v.dev, v.geo.FSInfo, sector)
-	info, err := ParseFSInfo(sector, v.geo.Clusters)
-	if err != nil {
-		v.opt.Log.Warn("FSInfo sector is not valid; free space will be counted", "error", err)
-		return nil
-	}
-	v.info = sector
-	if info.Next != FSInfoUnknown {
-		v.tab.hint = Cluster(info.Next)
-	}
-	if info.Free != FSInfoUnknown && (clean || v.opt.UseFree) {
-		v.tab.trustFree(info.Free)
-		v.infoStale = false
-	}
 	return nil
 }

@@ -38,19 +38,17 @@ func (g *Geometry) soundHead(head []byte) bool {
 	return e0|0xff == w.mask && (byte(e0) == g.Media || byte(e0) >= 0xf8)
 }
 
+// activeFAT is where the FAT that is read begins.
+func (g *Geometry) activeFAT() int64 { return g.FATStart + int64(g.ActiveFAT)*g.FATBytes }
+
 // firstUnsound reports whether chooseFAT had to pass over the first FAT.
 func (g *Geometry) firstUnsound() bool { return g.Mirrored && g.ActiveFAT > 0 }
 
 // protectFATs refuses changes where the first FAT is not sound: everybody else reads that one, and the first
 // change would make it look sound. A check copies the sound one over it before anything else.
-func (v *Volume) protectFATs() error {
-	if !v.geo.firstUnsound() || v.opt.check {
-		return nil
+func (v *Volume) protectFATs() {
+	if v.geo.firstUnsound() && !v.opt.check {
+		v.readOnly.Store(true)
+		v.opt.Log.Error(fmt.Sprintf("volume is damaged, and read-only: the beginning of the first FAT is not one; FAT %d is read instead, which 'fatvol check --repair' copies over it", v.geo.ActiveFAT+1))
 	}
-	if v.opt.Errors == ErrorsPanic {
-		return fmt.Errorf("%w: the beginning of the first FAT is not one, and errors=panic asked for no use of a damaged volume", ErrCorrupt)
-	}
-	v.readOnly.Store(true)
-	v.opt.Log.Error(fmt.Sprintf("volume is damaged, and read-only: the beginning of the first FAT is not one; FAT %d is read instead, which 'fatvol check --repair' copies over it", v.geo.ActiveFAT+1))
-	return nil
 }

@@ -75,7 +75,7 @@ func newTable(dev device.Device, geo *Geometry, cacheBytes int64) *table {
 		dev:      dev,
 		geo:      geo,
 		w:        w,
-		base:     geo.FATStart + int64(geo.ActiveFAT)*geo.FATBytes,
+		base:     geo.activeFAT(),
 		entries:  geo.Clusters + uint32(firstCluster),
 		pages:    make(map[uint32]*page),
 		marks:    make(map[uint32]*markPage),

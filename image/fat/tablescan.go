@@ -42,7 +42,7 @@ func ScanTable(dev device.Device, g *Geometry, fn func(Run) error) error {
 	if err := sound.chooseFAT(dev); err != nil {
 		return err
 	}
-	base := g.FATStart + int64(sound.ActiveFAT)*g.FATBytes
+	base := sound.activeFAT()
 	chunk := make([]byte, min(scanChunk, size))
 	var run Run
 	c, next := Cluster(0), false // next: the last cluster of run leads to c

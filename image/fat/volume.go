@@ -91,15 +91,8 @@ type Volume struct {
 // Errors wrap ErrNotFAT or ErrCorrupt, or are those of the device.
 func Open(dev device.Device, opt Options) (*Volume, error) {
 	opt.setDefaults()
-	boot := make([]byte, min(BootSize, dev.Size()))
-	if _, err := dev.ReadAt(boot, 0); err != nil {
-		return nil, fmt.Errorf("read boot sector: %w", err)
-	}
-	geo, err := ParseGeometry(boot, dev.Size(), opt.Geometry)
+	f, err := find(dev, &opt)
 	if err != nil {
-		return nil, err
-	}
-	if err := geo.chooseFAT(dev); err != nil {
 		return nil, err
 	}
 	names, err := NewNames(opt.Names)
@@ -117,20 +110,11 @@ func Open(dev device.Device, opt Options) (*Volume, error) {
 	v.root = &Node{v: v, id: rootID, ino: rootID, dir: newDir(), slot: -1, fresh: neverFresh}
 	v.epoch.id = 1
 	v.readOnly.Store(opt.ReadOnly)
-	v.begin(geo, boot)
-	if err := v.readState(dev); err != nil {
-		return nil, err
-	}
-	if err := v.protectFATs(); err != nil {
-		return nil, err
-	}
-	v.startRepair()
+	v.begin(f)
 	if !opt.ReadOnly {
 		v.work.Add(1)
 		go v.committer()
 	}
-	v.work.Add(1)
-	go v.counter()
 	return v, nil
 }
 
@@ -138,7 +122,11 @@ func Open(dev device.Device, opt Options) (*Volume, error) {
 func (v *Volume) Root() *Node { return v.root }
 
 // Geometry says where everything lies.
-func (v *Volume) Geometry() Geometry { return *v.geo }
+func (v *Volume) Geometry() Geometry {
+	v.meta.RLock() // a label, and what a Reset found, come later
+	defer v.meta.RUnlock()
+	return *v.geo
+}
 
 // ReadOnly reports whether changes are refused, by choice or since damage was found.
 func (v *Volume) ReadOnly() bool { return v.readOnly.Load() }
