@@ -25,6 +25,10 @@ type medium struct {
 	open atomic.Bool
 	// refused is what was last at the image's path and was not taken.
 	refused atomic.Pointer[refusal]
+	// opened is the file at the path that was opened last, left the last that the volume was found on, and arrival the
+	// last that may still have been written to.
+	opened, left atomic.Pointer[device.FileID]
+	arrival      atomic.Pointer[arrival]
 	// startedOver is set while the kernel has not been told that the volume is another.
 	startedOver atomic.Bool
 	// released is closed once the gate has let go of the image; nil before it was told to.
@@ -78,6 +82,8 @@ func (s *served) openImage() (err error) {
 		})
 		s.medium.log = replay.New(s.medium.gate, s.cfg.medium.unsynced)
 		s.medium.log.OnForeign(s.otherWriter)
+		s.medium.note(s.req.image)
+		s.medium.left.Store(s.medium.opened.Load())
 		return s.medium.log
 	})
 	if err != nil {
@@ -102,6 +108,9 @@ var errStuck = errors.New("the host has not ended a call that was given up on, a
 // image is right, and only its reason is to be told; where there are no locks, the call is what is looked
 // for.
 func (s *served) reopen(opt image.OpenOptions) (watch.Host, error) {
+	if err := s.medium.settled(s.req.image); err != nil {
+		return nil, err
+	}
 	stuck := s.medium.gate.Counters().Stuck > 0
 	h, notes, err := image.OpenHost(s.req.image, opt)
 	switch {
@@ -113,6 +122,7 @@ func (s *served) reopen(opt image.OpenOptions) (watch.Host, error) {
 		h.Close()
 		return nil, errStuck
 	}
+	s.medium.note(s.req.image)
 	return h, nil
 }
 
@@ -134,7 +144,11 @@ func (s *served) closeMedium() {
 
 // verify looks whether what came back is what went, and writes what it lacks.
 func (s *served) verify(ctx context.Context, dev *watch.Candidate) (err error) {
+	opened := s.medium.opened.Load()
 	defer func() {
+		if err == nil {
+			s.medium.left.Store(opened)
+		}
 		r := &refusal{at: time.Now()}
 		switch {
 		case errors.Is(err, replay.ErrOther):
