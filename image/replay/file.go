@@ -50,7 +50,7 @@ type Info struct {
 	Offset int64     `json:"offset"` // of the volume in the image
 	Serial string    `json:"serial"` // of the volume, XXXX-XXXX
 	Label  string    `json:"label"`
-	Bytes  int64     `json:"bytes"` // written and not on the medium
+	Bytes  int64     `json:"bytes"` // written and not on the medium, each once
 	Files  []File    `json:"files"` // with contents among them
 	// Omitted is how many more files there are, which the header had no room for.
 	Omitted int `json:"omitted,omitempty"`
@@ -118,10 +118,7 @@ func (l *Log) Save(path string, info Info) (err error) {
 	defer l.flight.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	info.Size, info.Bytes = l.Size(), 0
-	for _, e := range l.entries {
-		info.Bytes += e.n
-	}
+	info.Size, info.Bytes = l.Size(), merge(l.pieces()).Bytes()
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".replay-*") // O_EXCL, 0600
 	if err != nil {

@@ -12,13 +12,24 @@ type Spans []Piece
 // Spans returns what is unsynced at this moment.
 func (l *Log) Spans() Spans {
 	l.mu.Lock()
-	all := make(Spans, 0, len(l.entries))
+	all := l.pieces()
+	l.mu.Unlock()
+	return merge(all)
+}
+
+// pieces are the ranges of all entries, in the order in which they were written. The caller holds l.mu.
+func (l *Log) pieces() []Piece {
+	all := make([]Piece, 0, len(l.entries))
 	for _, e := range l.entries {
 		if e.n > 0 {
 			all = append(all, Piece{e.off, e.n})
 		}
 	}
-	l.mu.Unlock()
+	return all
+}
+
+// merge puts ranges in order, and those together that meet. It uses their memory.
+func merge(all []Piece) Spans {
 	slices.SortFunc(all, func(a, b Piece) int { return cmp.Compare(a.Off, b.Off) })
 	merged := all[:0]
 	for _, p := range all {
