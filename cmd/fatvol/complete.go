@@ -51,8 +51,7 @@ func addCompletions(root *cobra.Command) {
 // completedArguments reads from a usage line what each argument is, and whether there may be any number of
 // the last. Some words mean more than they say.
 func completedArguments(c *cobra.Command) (kinds []cobra.CompletionFunc, repeats bool) {
-	_, rest, _ := strings.Cut(c.Use, " ")
-	for word := range strings.FieldsSeq(rest) {
+	for word := range strings.FieldsSeq(argumentsOf(c)) {
 		word = strings.Trim(word, "[]")
 		word, more := strings.CutSuffix(word, "...")
 		repeats = repeats || more

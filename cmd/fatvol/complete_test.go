@@ -121,6 +121,7 @@ func TestCompletePlaces(t *testing.T) {
 		{[]string{"ls", "parts.bin:1:/s"}, []string{"parts.bin:1:/sub/", goesOn}},
 		{[]string{"info", "parts.bin:"}, []string{"parts.bin:1", done}},
 		{[]string{"info", "par"}, []string{anyFile}},
+		{[]string{"resize", "parts.bin:"}, []string{"parts.bin:1", done}},
 		{[]string{"cp", "tree/R"}, []string{anyFile}},
 		{[]string{"cp", "disk.img"}, []string{"disk.img", "disk.img:/", goesOn}},
 		{[]string{"cp", "tree/Readme.txt", "disk.img:/s"}, []string{"disk.img:/sub/", goesOn}},

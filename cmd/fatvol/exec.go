@@ -18,7 +18,7 @@ const mountVariable = "FATVOL_MNT"
 func execCommand() *cobra.Command {
 	var options []string
 	cmd := &cobra.Command{
-		Use:   "exec IMAGE -- COMMAND [ARGUMENT...]",
+		Use:   "exec [flags] IMAGE -- COMMAND [ARGUMENT...]",
 		Short: "Run a command with the volume in IMAGE mounted for it",
 		Long: "Mounts the FAT volume in IMAGE at a place that only COMMAND and what it starts can see, runs\n" +
 			"COMMAND, unmounts, and returns COMMAND's exit code once everything is on the medium. {} in the\n" +

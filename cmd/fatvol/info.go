@@ -87,10 +87,9 @@ func infoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "info IMAGE[:PART]",
 		Short: "Show the partitions and FAT volumes in IMAGE",
-		Long: "Shows how IMAGE is divided, what each part holds, and of each FAT volume its geometry,\n" +
-			"label, serial number, free space and state; with PART of\n" +
-			"one partition only. It reads only, also while IMAGE is mounted;\n" +
-			"what it then shows is what is on the medium at that moment.\n\n" +
+		Long: "Shows how IMAGE is divided, what each part holds, and of each FAT volume its geometry, label,\n" +
+			"serial number, free space and state; with PART of one partition only. It reads only, also while\n" +
+			"IMAGE is mounted; what it then shows is what is on the medium at that moment.\n\n" +
 			"--map draws where files, free space and fragments lie: as characters, in colour on a\n" +
 			"terminal, or as a picture in a file that ends in .svg or .png. --extents shows where in the\n" +
 			"volume and in the image the bytes of one file are.",

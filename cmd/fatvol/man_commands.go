@@ -103,7 +103,7 @@ func leafCommands(c *cobra.Command) (leaves []*cobra.Command) {
 
 // useLine is a command's usage without cobra's "[flags]" where it has none of its own.
 func useLine(c *cobra.Command) string {
-	_, rest, _ := strings.Cut(c.Use, " ")
+	rest := argumentsOf(c)
 	words := []string{c.CommandPath()}
 	if c.HasAvailableLocalFlags() {
 		words = append(words, "[options]")
@@ -112,6 +112,12 @@ func useLine(c *cobra.Command) string {
 		words = append(words, rest)
 	}
 	return strings.Join(words, " ")
+}
+
+// argumentsOf are the arguments in a command's usage, without the flags that stand before them where their place matters.
+func argumentsOf(c *cobra.Command) string {
+	_, rest, _ := strings.Cut(c.Use, " ")
+	return strings.TrimPrefix(rest, "[flags] ")
 }
 
 func shortIfNoLong(c *cobra.Command) string {

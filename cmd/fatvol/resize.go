@@ -25,7 +25,7 @@ type resizeRequest struct {
 func resizeCommand() *cobra.Command {
 	var req resizeRequest
 	cmd := &cobra.Command{
-		Use:   "resize IMAGE[:PART] SIZE",
+		Use:   "resize [flags] IMAGE[:PART] SIZE",
 		Short: "Make a volume, and its image or partition, larger or smaller",
 		Long: "Gives the volume in IMAGE another size: SIZE bytes (as in 64M or 2GiB), so much more (+10M) or\n" +
 			"less (-10M), the smallest that holds what is there (min), or all the room there is (max). Where\n" +

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -80,10 +82,17 @@ func commandGroups() []commandGroup {
 	}
 }
 
-// plainFlags takes the "[=true|false]" of pflag's switches out of a help text, and keeps the columns.
+// optionalValue is how pflag shows a flag whose value may be left out, as in `--map file[="-"]`.
+var optionalValue = regexp.MustCompile(` (\w+)\[="[^"]*"\]`)
+
+// plainFlags takes the "[=true|false]" of pflag's switches out of a help text, shows a value that may be left out
+// as it has to be given, `--map[=file]`, and keeps the columns.
 func plainFlags(usages string) string {
 	const noise = "[=true|false]"
-	return strings.ReplaceAll(usages, noise, strings.Repeat(" ", len(noise)))
+	usages = strings.ReplaceAll(usages, noise, strings.Repeat(" ", len(noise)))
+	return optionalValue.ReplaceAllStringFunc(usages, func(old string) string {
+		return fmt.Sprintf("%-*s", len(old), "[="+optionalValue.FindStringSubmatch(old)[1]+"]")
+	})
 }
 
 func unknownCommand(root *cobra.Command, word string) error {

@@ -38,3 +38,22 @@ func TestRootWords(t *testing.T) {
 		}
 	}
 }
+
+// TestHelpForms: what the help shows can be typed so. Flags of commands that take everything behind their image for
+// arguments stand before it, and a value that may be left out is no word of its own.
+func TestHelpForms(t *testing.T) {
+	for args, want := range map[string]string{
+		"resize --help": "  fatvol resize [flags] IMAGE[:PART] SIZE\n",
+		"exec --help":   "  fatvol exec [flags] IMAGE -- COMMAND [ARGUMENT...]\n",
+		"mount --help":  "  fatvol mount IMAGE DIR [flags]\n",
+		"info --help":   "      --map[=file]               draw a map",
+	} {
+		var out bytes.Buffer
+		root := rootCommand()
+		root.SetOut(&out)
+		root.SetArgs(strings.Fields(args))
+		if err := root.Execute(); err != nil || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: error %v, no %q in:\n%s", args, err, want, out.String())
+		}
+	}
+}
