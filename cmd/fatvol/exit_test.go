@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"testing"
 
+	"fatvol/image"
 	"fatvol/image/fat"
 )
 
@@ -54,5 +57,17 @@ func TestMountError(t *testing.T) {
 		if !errors.Is(err, tc.err) {
 			t.Errorf("%v: the cause is lost", err)
 		}
+	}
+}
+
+// TestOfflineError: a command that is advised can be typed, also where the image was given with a partition.
+func TestOfflineError(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.img")
+	if err := os.WriteFile(path, make([]byte, 1<<20), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	want := "resize " + path + ":1: no such partition: 'fatvol info " + path + "' shows what is there"
+	if err := offlineError("resize", path+":1", image.ErrNoPartition); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }

@@ -78,19 +78,20 @@ func andError(first, second error) error {
 	return fmt.Errorf("%w; %w", first, second)
 }
 
-// offlineError makes the error of a command about an image: of one line, and with its exit code.
+// offlineError makes the error of a command about an image, IMAGE or IMAGE:PART: of one line, and with its exit code.
 func offlineError(command, path string, err error) error {
+	img := parseVolume(path).image // what the layers below name, and what an advice has to
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, context.Canceled):
 		return failf(exitInterrupted, "%s %s: stopped; the volume is whole, and what was done stays done", command, path)
 	case errors.Is(err, fat.ErrCorrupt):
-		return failf(exitFailed, "%s %s: %w: nothing is moved on a damaged volume; repair it with 'fatvol check --repair' first", command, path, withoutPath(path, err))
+		return failf(exitFailed, "%s %s: %w: nothing is moved on a damaged volume; repair it with 'fatvol check --repair' first", command, path, withoutPath(img, err))
 	case errors.Is(err, fat.ErrLost):
-		return failf(exitFailed, "%s %s: %w: give them back with 'fatvol check --repair' first", command, path, withoutPath(path, err))
+		return failf(exitFailed, "%s %s: %w: give them back with 'fatvol check --repair' first", command, path, withoutPath(img, err))
 	case errors.Is(err, fat.ErrNoSpace):
-		return failf(exitFailed, "%s %s: %w: remove files, or choose another size ('fatvol resize %s min' finds the smallest)", command, path, withoutPath(path, err), path)
+		return failf(exitFailed, "%s %s: %w: remove files, or choose another size ('fatvol resize %s min' finds the smallest)", command, path, withoutPath(img, err), path)
 	}
-	return failf(exitFailed, "%s %s: %w", command, path, imageError(path, err))
+	return failf(exitFailed, "%s %s: %w", command, path, imageError(img, err))
 }
