@@ -71,8 +71,9 @@ func TestUserUnmountsRootsMount(t *testing.T) {
 	openPath(t, dir)
 	openPath(t, binary(t))
 	out, code := asNobody(t, binary(t), "umount", dir)
-	if code == 0 || strings.Count(out, "\n") != 1 || mountTable(t, dir) == "" {
-		t.Errorf("exit code %d, says %q", code, out)
+	want := "it was mounted by root: only root and the user who mounted it may unmount it\n"
+	if code != 1 || !strings.HasSuffix(out, want) || strings.Count(out, "\n") != 1 || mountTable(t, dir) == "" {
+		t.Errorf("exit code %d, says %q; want 1 and %q", code, out, want)
 	}
 }
 

@@ -208,6 +208,9 @@ func umountError(m *mountinfo.Info, err error) error {
 		return failf(exitFailed, "umount %s: busy: %s: end that first, or use -l", m.Mountpoint, busyReason(m))
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return failf(exitUsage, "umount %s: %w: only root and the user who mounted it may unmount it", m.Mountpoint, err)
+	case os.Geteuid() != 0 && os.Geteuid() != mountOwner(m):
+		// fusermount3 says that it does not find it.
+		return failf(exitUsage, "umount %s: it was mounted by %s: only root and the user who mounted it may unmount it", m.Mountpoint, userName(mountOwner(m)))
 	}
 	return failf(exitFailed, "umount %s: %w", m.Mountpoint, err)
 }
