@@ -148,6 +148,7 @@ func TestFilesCommands(t *testing.T) {
 		{"ls volume.img:/a", "", 0, "b/\nnotes.txt\nshort.txt\n"},
 		{"cp src/short.txt src/empty volume.img:/new", "", 1, "not a directory"},
 		{"cp src/short.txt volume.img:/new/", "", 1, "fatvol: cp: volume.img:/new: no such directory: 'fatvol mkdir' makes one in an image\n"},
+		{"cp volume.img:/a/notes.txt new/", "", 1, "fatvol: cp: new/: no such directory\n"},
 		{"cp src/short.txt volume.img:/a?b", "", 1, ""},
 		{"cp src/short.txt elsewhere", "", 1, "nothing is in an image"},
 		{"cp src/short.txt missing.img:/", "", 1, "fatvol: cp: missing.img: there is no such image: 'fatvol create' makes one\n"},

@@ -74,6 +74,9 @@ func (c *copier) open(args []string, move bool) (sources []location, target loca
 		target.tree = streamTree{c.out}
 	}
 	if places[last].isDir && !isDirectory(target) {
+		if places[last].image == "" {
+			return nil, target, fmt.Errorf("%s: no such directory", target)
+		}
 		return nil, target, fmt.Errorf("%s: no such directory: 'fatvol mkdir' makes one in an image", target)
 	}
 	for _, p := range places[:last] {
