@@ -123,7 +123,7 @@ func (c *createFlags) refused(path string, err error) error {
 			break
 		}
 	}
-	return failf(exitFailed, "create %s: FAT cannot hold the %d files above: nothing was written: %s", path, len(all.Refusals), hint)
+	return failf(exitFailed, "create %s: FAT cannot hold the %s above: nothing was written: %s", path, count(len(all.Refusals), "file", "files"), hint)
 }
 
 // write writes the image, and tells how far it is.
