@@ -41,7 +41,7 @@ var ignoredOptions = []option{
 	{"noauto", ignoredValue(""), "For mount -a."},
 	{"user", ignoredValue("[=NAME]"), "For mount(8): any user may mount."},
 	{"nouser", ignoredValue(""), "For mount(8)."},
-	{"users", ignoredValue(""), "For mount(8): any user may mount, and any other unmount."},
+	{"users", ignoredValue(""), "For mount(8): any user may mount. Only that user and root can unmount: so it is with FUSE."},
 	{"nousers", ignoredValue(""), "For mount(8)."},
 	{"owner", ignoredValue(""), "For mount(8)."},
 	{"noowner", ignoredValue(""), "For mount(8)."},
