@@ -22,6 +22,7 @@ func overviewPage(root *cobra.Command) string {
 	p.section("Examples")
 	p.example(root.Example)
 	exitSection(p)
+	p.paragraph("The commands on files in images return 1 as well when there was something that they could not do, and did the rest. `fatvol-check`(1) and `fatvol-exec`(1) have codes of their own.")
 	p.section("Signals")
 	p.paragraph("`SIGTERM` and `SIGINT`, and in the foreground `SIGHUP`, make the process that serves a mount unmount it. Where the mount is in use, everything written so far is brought to the host, and a second signal detaches the mount: it disappears from the directory tree at once and ends when its last user does.")
 	p.paragraph("`create`, `defrag`, `resize`, and the commands on files in images end in good order with the first `SIGINT`, `SIGTERM` or `SIGHUP`, and say what is left; a second `SIGINT` or `SIGTERM` ends them where they stand. Interrupts and hang-ups that are ignored when fatvol is started, as under nohup(1), stay ignored.")
