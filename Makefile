@@ -1,4 +1,4 @@
-# make demo       a guided tour: builds fatvol, makes an image, mounts it, uses it, unmounts it
+# make demo       a guided tour: builds fatvol, mounts an image, pulls its medium, puts it back, and nothing is lost
 # make            builds bin/fatvol
 # make test       everything there is to test; installs what it needs (Debian, Ubuntu)
 # make install    into PREFIX (/usr/local), with helpers for mount(8), manual pages and completions
@@ -138,9 +138,9 @@ bench-vm: deps vm-deps
 	@mkdir -p bin
 	$(GO) test -run '^$$' -bench Guest -benchtime 1x -timeout 60m -v ./integration/vm -table $(CURDIR)/bin/bench-vm.md
 
-# The engine's hot paths, in the form that benchstat reads.
+# The packages' hot paths, in the form that benchstat reads; not integration, whose benchmark boots a virtual machine.
 microbench:
-	$(GO) test -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m $(TESTFLAGS) ./cmd/... ./fs/... ./image/... ./watch/...
 
 # Every fuzz target for FUZZTIME.
 fuzz:
