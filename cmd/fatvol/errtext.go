@@ -43,14 +43,20 @@ func imageError(path string, err error) error {
 		advice = "run it as a user who may, or as root"
 	case errors.Is(err, fat.ErrTruncated):
 		advice = "was it copied whole?"
-	case errors.Is(err, fat.ErrCorrupt):
+	case errors.Is(err, fat.ErrCorrupt) && !badBootSector(err):
 		advice = fmt.Sprintf("'fatvol check --repair %s' may repair it", path)
-	case errors.Is(err, fat.ErrNotFAT), errors.Is(err, image.ErrNoVolume), errors.Is(err, image.ErrNoPartition):
+	case badBootSector(err), errors.Is(err, fat.ErrNotFAT), errors.Is(err, image.ErrNoVolume), errors.Is(err, image.ErrNoPartition):
 		advice = fmt.Sprintf("'fatvol info %s' shows what is there", path)
 	default:
 		return err
 	}
 	return fmt.Errorf("%w: %s", err, advice)
+}
+
+// badBootSector reports whether err is that a boot sector makes no volume, which a check does not repair.
+func badBootSector(err error) bool {
+	var field *fat.BPBError
+	return errors.As(err, &field)
 }
 
 func isMissing(path string) bool {

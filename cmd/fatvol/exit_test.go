@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"fatvol/image"
@@ -45,6 +46,10 @@ func TestMountError(t *testing.T) {
 			"mount /a.img: open: permission denied: run it as a user who may, or as root"},
 		{fmt.Errorf("/a.img: %w", fat.ErrTruncated), exitFailed,
 			"mount /a.img: truncated image: FAT volume is damaged: was it copied whole?"},
+		{fmt.Errorf("/a.img: %w", fat.ErrCorrupt), exitFailed,
+			"mount /a.img: FAT volume is damaged: 'fatvol check --repair /a.img' may repair it"},
+		{&fat.BPBError{Field: "BPB_NumFATs", Offset: 16, Value: 5, Want: "1 to 4", Err: fat.ErrCorrupt}, exitFailed,
+			"mount /a.img: FAT volume is damaged: BPB_NumFATs (offset 0x10) is 5 (0x5), want 1 to 4: 'fatvol info /a.img' shows what is there"},
 		{fmt.Errorf("x: %w", fat.ErrNotFAT), exitFailed,
 			"mount /a.img: x: not a FAT volume: 'fatvol info /a.img' shows what is there"},
 		{&fs.PathError{Op: "stat", Path: "/a.img", Err: fs.ErrNotExist}, exitFailed,
@@ -65,6 +70,10 @@ func TestOfflineError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.img")
 	if err := os.WriteFile(path, make([]byte, 1<<20), 0o666); err != nil {
 		t.Fatal(err)
+	}
+	damaged := &fat.BPBError{Field: "BPB_NumFATs", Offset: 16, Value: 5, Want: "1 to 4", Err: fat.ErrCorrupt}
+	if err := offlineError("resize", path, damaged); err == nil || !strings.HasSuffix(err.Error(), "want 1 to 4: 'fatvol info "+path+"' shows what is there") {
+		t.Errorf("a damaged boot sector: %v", err)
 	}
 	want := "resize " + path + ":1: no such partition: 'fatvol info " + path + "' shows what is there"
 	if err := offlineError("resize", path+":1", image.ErrNoPartition); err == nil || err.Error() != want {

@@ -86,7 +86,7 @@ func offlineError(command, path string, err error) error {
 		return nil
 	case errors.Is(err, context.Canceled):
 		return failf(exitInterrupted, "%s %s: stopped; the volume is whole, and what was done stays done", command, path)
-	case errors.Is(err, fat.ErrCorrupt):
+	case errors.Is(err, fat.ErrCorrupt) && !badBootSector(err):
 		return failf(exitFailed, "%s %s: %w: nothing is moved on a damaged volume; repair it with 'fatvol check --repair' first", command, path, withoutPath(img, err))
 	case errors.Is(err, fat.ErrLost):
 		return failf(exitFailed, "%s %s: %w: give them back with 'fatvol check --repair' first", command, path, withoutPath(img, err))
