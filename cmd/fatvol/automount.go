@@ -76,6 +76,10 @@ func searchCommand() *cobra.Command {
 func (f *automountFlags) run(ctx context.Context, out, errOut io.Writer) error {
 	cfg, read, err := automount.LoadConfig(f.config)
 	if err != nil {
+		if f.printConfig {
+			// What there is, for whoever looks for what is wrong in the file.
+			fmt.Fprint(out, "# as it is by default\n", automount.DefaultConfig())
+		}
 		return failf(exitUsage, "automount: %w", err)
 	}
 	if f.directory != "" {
