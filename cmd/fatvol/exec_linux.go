@@ -98,7 +98,7 @@ func runExec(image string, options, command []string) error {
 	died := cmd.Wait()
 	var r execReport
 	if json.Unmarshal(text, &r) != nil {
-		return failf(exitExec, "exec %s: the process that served the volume died (%v): run fsck.fat on it", image, died)
+		return failf(exitExec, "exec %s: the process that served the volume died (%v): 'fatvol check %s' tells whether it is whole", image, died, image)
 	}
 	switch {
 	case r.Error != "":

@@ -96,7 +96,7 @@ func endedNotice(m *Mount, said string) notice {
 
 func diedNotice(m *Mount) notice {
 	return notice{kind: noticeDied, urgent: true, summary: m.name() + " was closed by a fault",
-		body: sentence(fmt.Sprintf("the process that served it has died: run fsck.fat on %s", m.Image))}
+		body: sentence(fmt.Sprintf("the process that served it has died: 'fatvol check %s' tells whether it is whole", m.Image))}
 }
 
 func busyNotice(m *Medium, said string) notice {
