@@ -140,7 +140,6 @@ func newSystem(t *testing.T, files map[string]string) *booted {
 		}
 	}
 	run(t, "cp", mkfsFAT(t, 64<<20), filepath.Join(root, "srv/card.img"))
-	run(t, binary(t), "create", filepath.Join(root, "srv/disk.img"), "--size", "64M", "--partition", "mbr")
 	return s
 }
 
