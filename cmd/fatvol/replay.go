@@ -24,8 +24,8 @@ func replayCommand() *cobra.Command {
 			"file, and the next mount of the volume writes it. These commands are for when that does\n" +
 			"not do: FILE is a path, or a name as 'fatvol replay list' shows it.",
 		Example: "  fatvol replay list\n" +
-			"  fatvol replay extract 1A2B-3C4D-20260102T030405.678 rescued/\n" +
-			"  fatvol replay apply 1A2B-3C4D-20260102T030405.678",
+			"  fatvol replay extract 1A2B-3C4D-20260102T030405.678901 rescued/\n" +
+			"  fatvol replay apply 1A2B-3C4D-20260102T030405.678901",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
