@@ -72,9 +72,18 @@ func commandPage(c *cobra.Command) string {
 func flagItems(p *manPage, c *cobra.Command) {
 	c.LocalFlags().VisitAll(func(f *pflag.Flag) {
 		if !f.Hidden && f.Name != "help" {
-			p.item(flagTerm(f), sentence(strings.ReplaceAll(f.Usage, "`", "")))
+			p.item(flagTerm(f), sentence(strings.ReplaceAll(f.Usage, "`", ""))+flagDefault(f))
 		}
 	})
+}
+
+// flagDefault says what a flag is by default, as the help does: of switches, lists and empty values nothing.
+func flagDefault(f *pflag.Flag) string {
+	switch f.DefValue {
+	case "", "0", "false", "[]":
+		return ""
+	}
+	return " The default is " + f.DefValue + "."
 }
 
 // pageName is "fatvol-mount" for the command that is called as "fatvol mount".
