@@ -38,6 +38,9 @@ func imageError(path string, err error) error {
 	advice := ""
 	switch {
 	case errors.Is(err, os.ErrNotExist) && isMissing(path):
+		if p := parseVolume(path); p.part != "" { // as other commands take it
+			return &shortened{fmt.Sprintf("there is no such image: a partition of %s is chosen with -o partition=%s", p.image, p.part), err}
+		}
 		return &shortened{"there is no such image: 'fatvol create' makes one", err}
 	case errors.Is(err, os.ErrPermission):
 		advice = "run it as a user who may, or as root"

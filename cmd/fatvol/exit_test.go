@@ -75,7 +75,12 @@ func TestOfflineError(t *testing.T) {
 	if err := offlineError("resize", path, damaged); err == nil || !strings.HasSuffix(err.Error(), "want 1 to 4: 'fatvol info "+path+"' shows what is there") {
 		t.Errorf("a damaged boot sector: %v", err)
 	}
-	want := "resize " + path + ":1: no such partition: 'fatvol info " + path + "' shows what is there"
+	_, missing := os.Stat(path + ":1")
+	want := "mount " + path + ":1: there is no such image: a partition of " + path + " is chosen with -o partition=1"
+	if err := mountError(path+":1", missing); err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	want = "resize " + path + ":1: no such partition: 'fatvol info " + path + "' shows what is there"
 	if err := offlineError("resize", path+":1", image.ErrNoPartition); err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}

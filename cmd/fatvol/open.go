@@ -46,7 +46,7 @@ func openImage(ctx context.Context, out io.Writer, path string) error {
 	}
 	image, err := absoluteImage(path)
 	if err != nil {
-		return failf(exitFailed, "open %s: %w", path, imageError(path, err))
+		return failf(exitFailed, "open %s: %w", path, withoutPath(path, imageError(parseVolume(path).image, err)))
 	}
 	h := &automount.Helper{Config: cfg, Directory: dir, System: commands{}, Log: slog.New(slog.DiscardHandler)}
 	dirs, err := h.Open(ctx, image)
