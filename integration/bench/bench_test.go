@@ -13,6 +13,20 @@ import (
 	"time"
 )
 
+// TestMatching: an expression that finds no row is an error.
+func TestMatching(t *testing.T) {
+	name := func(r *row) string { return r.name }
+	b := &bench{scale: tinyScale}
+	if found, err := matching(b.rows(), "create-|untar", name); err != nil || len(found) < 3 {
+		t.Errorf("%d rows, %v", len(found), err)
+	}
+	for _, wrong := range []string{"nosuch", "("} {
+		if found, err := matching(b.rows(), wrong, name); err == nil {
+			t.Errorf("%q: %d rows and no error", wrong, len(found))
+		}
+	}
+}
+
 // TestEveryRow measures a little of every row, so that the benchmark still works when it is wanted. What it
 // finds has no meaning.
 func TestEveryRow(t *testing.T) {

@@ -71,11 +71,10 @@ func mainErr() error {
 	if *runs > 0 {
 		b.scale.runs = *runs
 	}
-	pattern, err := regexp.Compile(*only)
+	rows, err := matching(b.rows(), *only, func(r *row) string { return r.name })
 	if err != nil {
 		return err
 	}
-	rows := slices.DeleteFunc(b.rows(), func(r *row) bool { return !pattern.MatchString(r.name) })
 	if *list {
 		for _, r := range rows {
 			fmt.Printf("%-14s %s\n", r.name, r.title)
@@ -104,6 +103,20 @@ func mainErr() error {
 // and images behind.
 func untilStopped() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
+}
+
+// matching are those with a name that an expression finds. To find none is an error: a table of nothing would take the
+// place of the one before.
+func matching[T any](all []T, expression string, name func(T) string) ([]T, error) {
+	pattern, err := regexp.Compile(expression)
+	if err != nil {
+		return nil, err
+	}
+	found := slices.DeleteFunc(all, func(one T) bool { return !pattern.MatchString(name(one)) })
+	if len(found) == 0 {
+		return nil, fmt.Errorf("nothing is called like %q", expression)
+	}
+	return found, nil
 }
 
 // chosen are the flags that say what is measured, as they were given.

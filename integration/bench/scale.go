@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -82,23 +81,22 @@ func scaleErr() error {
 		plots    = set.String("plots", "", "`directory` for a plot of each axis")
 	)
 	_ = set.Parse(os.Args[2:])
-	pattern, err := regexp.Compile(*only)
-	if err != nil {
-		return err
-	}
 	ctx, stop := untilStopped()
 	defer stop()
 	b := &bench{ctx: ctx, scale: quickScale, fatvol: *binary}
 	b.scale.runs = *runs
-	defer b.cleanUp()
-	if err := b.prepareOwn(*memory, os.TempDir()); err != nil {
-		return err
-	}
 	size := fullAxes
 	if *quick {
 		size = quickAxes
 	}
-	axes := slices.DeleteFunc(b.axes(size), func(a *axis) bool { return !pattern.MatchString(a.name) })
+	axes, err := matching(b.axes(size), *only, func(a *axis) string { return a.name })
+	if err != nil {
+		return err
+	}
+	defer b.cleanUp()
+	if err := b.prepareOwn(*memory, os.TempDir()); err != nil {
+		return err
+	}
 	res := &scaleResults{Commit: commit(), Machine: machine(), Flags: chosen(set), Began: time.Now()}
 	if err := b.measureAxes(res, axes); err != nil {
 		return err
