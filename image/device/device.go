@@ -1,7 +1,7 @@
 // Package device is the seam between the FAT engine and whatever holds the bytes of a volume.
 //
 // The engine reads and writes a Device and nothing else; it knows no paths and no host file
-// system. A host file, a section of it, a fault injector, and later the medium's gate and the
+// system. A host file, a section of it, a fault injector, the medium's gate and the
 // replay log are all Devices that wrap one another.
 //
 // Error contract: a Device returns the cause of a failure wrapped with the operation and the
