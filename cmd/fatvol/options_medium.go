@@ -40,9 +40,9 @@ const (
 
 var mediumOptions = []option{
 	{"iotimeout", durationValue(minIOTimeout, maxIOTimeout, func(c *config, d time.Duration) { c.medium.ioTimeout = d }),
-		"How long the file system that holds the image may take to answer one call, in seconds, or with a unit: `500ms`, `1m`. A call that takes longer means that the medium is gone. The default is 30 seconds."},
+		"How long the file system that holds the image may take to answer one call, in seconds, or with a unit: `500ms`, `1m`. A call that takes longer means that the medium is gone. The default is 30 seconds, the least 100ms, the most an hour."},
 	{"unsynced", sizeValue(minUnsynced, func(c *config, n int64) { c.medium.unsynced = n }),
-		"How many bytes may be written and not yet be on the medium. They are kept in memory, and are written again when the medium comes back; a writer that is faster than the medium waits. The default is `64M`, and nothing gets much older than a second."},
+		"How many bytes may be written and not yet be on the medium. They are kept in memory, and are written again when the medium comes back; a writer that is faster than the medium waits. The default is `64M`, the least 4M, and nothing gets much older than a second."},
 	{"nodetect", detectorsValue(func(c *config, names string) { c.medium.nodetect = names }),
 		"Ways of noticing that the medium goes or comes back that are not to be used: `probe` (a read of the medium each second, which keeps it from sleeping), `uevent`, `mountinfo`, `fsnotify`. Each has blind spots that the others cover, so that it may then take longer. `fatvol status --json` says which are in use."},
 	{"return", enumValue(func(c *config, never bool) { c.medium.never = never },

@@ -10,6 +10,6 @@ var volumeOptions = []option{
 		"The volume starts at this byte, a multiple of 512; no partition table is read. Units as in `1MiB` are understood. " +
 			"mount(8) does not pass this option on: it makes a loop device instead, which is mounted just as well; `partition=` needs none."},
 	{"sizelimit", sizeValue(1, func(c *config, n int64) { c.image.SizeLimit = n }),
-		"Nothing beyond this many bytes from the start of the volume is read or written. " +
+		"Nothing beyond this many bytes from the start of the volume is read or written. No partition table is read either: without `offset=` the volume starts where the image does. " +
 			"As with `offset=`, mount(8) answers it with a loop device."},
 }
