@@ -28,7 +28,7 @@ func overviewPage(root *cobra.Command) string {
 	p.paragraph("`create`, `defrag`, `resize`, and the commands on files in images end in good order with the first `SIGINT`, `SIGTERM` or `SIGHUP`, and say what is left; a second `SIGINT` or `SIGTERM` ends them where they stand. Interrupts and hang-ups that are ignored when fatvol is started, as under nohup(1), stay ignored.")
 	p.section("Environment")
 	p.item("`TZ`", "The time zone of the times on the disk, unless `tz=` or `time_offset=` is given.")
-	p.item("`XDG_RUNTIME_DIR`", "Where the records of a user's mounts are kept, in the directory fatvol; by default /run/user/UID. Those of root are in /run/fatvol. `fatvol umount` reads them.")
+	p.item("`XDG_RUNTIME_DIR`", "Where the records of a user's mounts are kept, in the directory fatvol; by default /run/user/UID, and where that is missing, fatvol-UID in the directory for temporary files. Those of root are in /run/fatvol. `fatvol umount` reads them.")
 	p.item("`XDG_STATE_HOME`", "Where a user's replay files are kept, in the directory fatvol; by default ~/.local/state. Those of root are in /var/lib/fatvol.")
 	p.item("`NOTIFY_SOCKET`", "With `fatvol mount -f`, a service manager is told there when the mount is ready (see sd_notify(3)).")
 	p.section("See also")
