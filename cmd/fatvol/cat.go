@@ -18,7 +18,11 @@ func catCommand() *cobra.Command {
 		found, err := j.onVolumes(args, false)
 		c := copier{job: j}
 		for _, l := range found {
-			if err := c.print(l); err != nil {
+			err := c.print(l)
+			if j.out.Flush() != nil {
+				break // which the end of the job tells
+			}
+			if err != nil {
 				j.failAt(l, err)
 			}
 		}

@@ -74,6 +74,9 @@ func checkCommand() *cobra.Command {
 			if err != nil {
 				return failf(checkUsage, "check %s: %w", args[0], err)
 			}
+			if repair {
+				survivePipes()
+			}
 			told := &reporter{w: cmd.OutOrStdout()}
 			var out io.Writer = told
 			if asJSON {

@@ -80,7 +80,7 @@ func (c *copier) copyFile(src location, info iofs.FileInfo, dst location) (done 
 	if src.tree == dst.tree && foldName(src.name) == foldName(dst.name) {
 		return false, errors.New("is the same file")
 	}
-	r, err := src.tree.Open(src.name)
+	r, err := c.reader(src)
 	if err != nil {
 		return false, c.ofSource(src, err)
 	}
@@ -97,7 +97,7 @@ func (c *copier) copyFile(src location, info iofs.FileInfo, dst location) (done 
 
 // write makes dst a copy of what r has.
 func (c *copier) write(src location, r io.Reader, info iofs.FileInfo, dst location, size int64) error {
-	d, err := dst.tree.begin(dst.name, filePerm(info), size)
+	d, err := c.begin(dst, filePerm(info), size)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"syscall"
 )
 
 // Exit codes of every subcommand; they are those of mount(8) and umount(8).
@@ -23,6 +24,10 @@ const (
 	exitNotFound      = 127 // there is no such command
 	exitSignal        = 128 // and the number of the signal that ended the command
 )
+
+// exitNoReader is the exit code of a command that would have been ended by SIGPIPE, had it not had a volume to bring
+// in order before. A shell shows the same for both.
+const exitNoReader = exitSignal + int(syscall.SIGPIPE)
 
 // exitError carries the exit code that goes with an error.
 type exitError struct {

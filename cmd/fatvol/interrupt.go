@@ -35,3 +35,7 @@ func heeded(signals ...os.Signal) (list []os.Signal) {
 	}
 	return list
 }
+
+// survivePipes keeps the process from being ended by a pipe that nobody reads any more, as at 'fatvol rm -v … | head':
+// what it has begun with a volume is first brought to an end. Writing to the pipe fails from here on.
+func survivePipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }

@@ -3,10 +3,8 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -34,7 +32,11 @@ func fileCommand(cmd *cobra.Command, run func(j *job, args []string) error) *cob
 		}
 		ctx, stop := untilSignal(cmd.Context())
 		defer stop()
-		j := &job{ctx: ctx, name: cmd.Name(), vols: volumes{cfg: cfg}, out: bufio.NewWriterSize(os.Stdout, 64<<10)}
+		survivePipes()
+		ctx, stopEarly := context.WithCancelCause(ctx)
+		defer stopEarly(nil)
+		out := &outlet{os.Stdout, ctx, stopEarly}
+		j := &job{ctx: ctx, name: cmd.Name(), vols: volumes{cfg: cfg}, out: bufio.NewWriterSize(out, 64<<10)}
 		return j.end(run(j, args))
 	}
 	return cmd
@@ -42,14 +44,16 @@ func fileCommand(cmd *cobra.Command, run func(j *job, args []string) error) *cob
 
 // end brings everything to the media, and says how it all went.
 func (j *job) end(err error) error {
-	if outErr := j.out.Flush(); outErr != nil && !errors.Is(outErr, syscall.EPIPE) {
+	if outErr := j.out.Flush(); outErr != nil && j.ctx.Err() == nil {
 		j.fail(outErr)
 	}
 	if closeErr := j.vols.close(); closeErr != nil {
 		j.fail(closeErr)
 	}
 	switch {
-	case j.ctx.Err() != nil:
+	case context.Cause(j.ctx) == errNoReader && j.failed == 0:
+		return &exitError{exitNoReader, errReported}
+	case j.ctx.Err() != nil && context.Cause(j.ctx) != errNoReader:
 		return failf(exitInterrupted, "%s: interrupted: what was done until then is whole", j.name)
 	case err != nil:
 		return failf(exitUsage, "%s: %w", j.name, err)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"syscall"
 )
 
 // A reporter writes what a command has to tell, and remembers when that could not be written: whoever reads it
@@ -25,6 +26,9 @@ func (r *reporter) Write(p []byte) (int, error) {
 func (r *reporter) end(code int, name string, err error) error {
 	if r.err == nil || err != nil && !errors.Is(err, errReported) {
 		return err
+	}
+	if errors.Is(r.err, syscall.EPIPE) {
+		return &exitError{exitNoReader, errReported}
 	}
 	return failf(code, "%s: it was done, but what there is to tell could not be written: %w", name, r.err)
 }
