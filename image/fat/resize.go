@@ -108,7 +108,14 @@ func (r *Resizing) plan(sectors int64) error {
 				ErrResize, reserved)
 		}
 		clusters = count((reserved + add) * ss)
-		if clusters < int64(old.Clusters) || (add+pad)/perCluster >= int64(old.Clusters) {
+		if inTheWay := (add + pad) / perCluster; inTheWay >= int64(old.Clusters) {
+			instead := "choose a smaller size"
+			if step := old.InPlaceSize(); step > old.Size {
+				instead = fmt.Sprintf("make it at most %d bytes large first", step)
+			}
+			return fmt.Errorf("%w: larger FATs would take the place of %d clusters, and the volume has %d: %s", ErrResize, inTheWay, old.Clusters, instead)
+		}
+		if clusters < int64(old.Clusters) {
 			return fmt.Errorf("%w: larger FATs would take more than is gained: choose a larger size", ErrResize)
 		}
 		putReserved(r.boot, uint16(reserved))

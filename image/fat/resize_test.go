@@ -3,7 +3,9 @@ package fat_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"fatvol/image/device"
@@ -279,6 +281,39 @@ func TestResizeBadCluster(t *testing.T) {
 		}
 		if at, same := mem.Equal(was); !same {
 			t.Errorf("FAT%d: written at offset %d", l.Width, at)
+		}
+	}
+}
+
+// TestResizeSteps: where the volume has too few clusters for larger FATs to take the place of, the error names a size
+// from which it works, and it does.
+func TestResizeSteps(t *testing.T) {
+	l := fattest.Layout{Width: 12, Clusters: 1, ClusterSize: 4096}
+	size, err := fattest.VolumeSize(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const wanted = 3 << 20
+	mem := device.NewMem(wanted)
+	if err := fattest.Format(mem, l); err != nil {
+		t.Fatal(err)
+	}
+	var step int64
+	_, err = fat.PlanResize(mem, fat.GeometryOptions{}, wanted)
+	if !errors.Is(err, fat.ErrResize) {
+		t.Fatalf("from %d bytes at once: %v", size, err)
+	}
+	text := err.Error()
+	if _, err := fmt.Sscanf(text[strings.LastIndex(text, ": ")+2:], "make it at most %d bytes large first", &step); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	for _, size := range []int64{step, wanted} {
+		r, err := fat.PlanResize(mem, fat.GeometryOptions{}, size)
+		if err == nil {
+			err = r.Run(context.Background(), mem, fat.Options{}, nil)
+		}
+		if err != nil {
+			t.Fatalf("to %d bytes: %v", size, err)
 		}
 	}
 }
