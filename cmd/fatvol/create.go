@@ -103,8 +103,9 @@ func (c *createFlags) run(ctx context.Context, out io.Writer, path string) error
 	if c.quiet {
 		return nil
 	}
-	_, err = fmt.Fprintln(out, planLine(path, plan))
-	return withCode(exitSystem, err)
+	told := &reporter{w: out}
+	fmt.Fprintln(told, planLine(path, plan))
+	return told.end(exitSystem, "create "+path, nil)
 }
 
 // refused lists what of a tree FAT cannot hold.

@@ -59,7 +59,8 @@ func dispatch(ctx context.Context, argv []string) error {
 		return mountHelper(ctx, name, args)
 	}
 	root.SetArgs(slices.Clone(args))
-	return root.ExecuteContext(ctx)
+	unread := helpReported(root)
+	return andError(root.ExecuteContext(ctx), withCode(exitSystem, unread()))
 }
 
 // ownCommand is the command of a process that this program starts to serve a mount: it does not need the others,

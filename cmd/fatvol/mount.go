@@ -50,7 +50,7 @@ func mountCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if slices.Equal(req.options, []string{"help"}) {
 				_, err := fmt.Fprint(cmd.OutOrStdout(), optionsHelp())
-				return err
+				return withCode(exitSystem, err)
 			}
 			req.image, req.dir = args[0], args[1]
 			if readOnly {

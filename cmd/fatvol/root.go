@@ -11,6 +11,7 @@ import (
 )
 
 func rootCommand() *cobra.Command {
+	var showVersion bool
 	root := &cobra.Command{
 		Use:   "fatvol",
 		Short: "Mount the FAT volume inside a file",
@@ -27,12 +28,17 @@ func rootCommand() *cobra.Command {
 			}
 			return unknownCommand(cmd, args[0])
 		},
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		Version:           versionLine(), // makes the flag --version
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if showVersion {
+				return printVersion(cmd)
+			}
+			return cmd.Help()
+		},
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
+	root.Flags().BoolVarP(&showVersion, "version", "v", false, "version for fatvol") // cobra's own says its errors itself
 	cobra.EnableCommandSorting = false
 	cobra.AddTemplateFunc("plainFlags", plainFlags)
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsages | plainFlags"))
@@ -46,7 +52,6 @@ func rootCommand() *cobra.Command {
 	root.AddCommand(versionCommand(), manCommand(), unmounterCommand(), searchCommand())
 	root.AddCommand(execInternals()...)
 	addCompletions(root)
-	root.SetVersionTemplate("{{.Version}}\n")
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {
 		help.Args = func(_ *cobra.Command, topic []string) error {
@@ -63,6 +68,19 @@ func rootCommand() *cobra.Command {
 		return failf(exitUsage, "%s: %w: see '%s --help'", cmd.Name(), err, cmd.CommandPath())
 	})
 	return root
+}
+
+// helpReported has the help of root and its commands remember that it could not be written, which cobra does not. The
+// error is known once a command has run.
+func helpReported(root *cobra.Command) (unwritten func() error) {
+	var told reporter
+	show := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		told.w = cmd.OutOrStdout()
+		cmd.SetOut(&told)
+		show(cmd, args)
+	})
+	return func() error { return told.err }
 }
 
 // A commandGroup is a section of the help.
