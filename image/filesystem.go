@@ -6,6 +6,7 @@ import (
 	iofs "io/fs"
 	"path"
 	"strings"
+	"unicode/utf8"
 
 	"fatvol/image/device"
 	"fatvol/image/fat"
@@ -140,8 +141,8 @@ func (f *FS) Sub(dir string) (iofs.FS, error) {
 
 // find returns the node that a name means, with a reference.
 func (f *FS) find(op, name string) (*fat.Node, error) {
-	if !iofs.ValidPath(name) {
-		return nil, pathError(op, name, iofs.ErrInvalid)
+	if err := validPath(name); err != nil {
+		return nil, pathError(op, name, err)
 	}
 	n, err := f.walk(path.Join(f.dir, name))
 	if err != nil {
@@ -153,8 +154,11 @@ func (f *FS) find(op, name string) (*fat.Node, error) {
 // findParent returns the directory that holds what a name means, with a reference, and the last element
 // of the name. The root is in none.
 func (f *FS) findParent(op, name string) (dir *fat.Node, base string, err error) {
-	if !iofs.ValidPath(name) || name == "." {
-		return nil, "", pathError(op, name, iofs.ErrInvalid)
+	if err = validPath(name); err == nil && name == "." {
+		err = iofs.ErrInvalid
+	}
+	if err != nil {
+		return nil, "", pathError(op, name, err)
 	}
 	if dir, err = f.walk(path.Join(f.dir, path.Dir(name))); err != nil {
 		return nil, "", pathError(op, name, err)
@@ -164,6 +168,17 @@ func (f *FS) findParent(op, name string) (dir *fat.Node, base string, err error)
 		return nil, "", pathError(op, name, fat.ErrNotDir)
 	}
 	return dir, path.Base(name), nil
+}
+
+// validPath is fs.ValidPath as an error, which tells what people cannot see of a name.
+func validPath(name string) error {
+	switch {
+	case iofs.ValidPath(name):
+		return nil
+	case !utf8.ValidString(name):
+		return fmt.Errorf("the name is not valid UTF-8: %w", iofs.ErrInvalid)
+	}
+	return iofs.ErrInvalid
 }
 
 // walk returns the node at a path from the volume's root, with a reference.
@@ -183,16 +198,20 @@ func (f *FS) walk(full string) (*fat.Node, error) {
 	return n, nil
 }
 
-// pathError names the operation and the name; where the cause is one of those that say it all, it is alone.
+// pathError names the operation and the name.
 func pathError(op, name string, err error) error {
+	return &iofs.PathError{Op: op, Path: name, Err: plainCause(err)}
+}
+
+// plainCause is the cause alone where it is one of those that say it all.
+func plainCause(err error) error {
 	for _, plain := range []error{
 		fat.ErrNotExist, fat.ErrExist, fat.ErrClosed, fat.ErrNotDir, fat.ErrIsDir, fat.ErrNotEmpty,
 		fat.ErrNoSpace, fat.ErrTooBig, fat.ErrReadOnly, fat.ErrLoop,
 	} {
 		if errors.Is(err, plain) {
-			err = plain
-			break
+			return plain
 		}
 	}
-	return &iofs.PathError{Op: op, Path: name, Err: err}
+	return err
 }

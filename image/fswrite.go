@@ -100,7 +100,7 @@ func (f *FS) Rename(oldName, newName string) error {
 		if p := new(iofs.PathError); errors.As(err, &p) {
 			err = p.Err
 		}
-		return &os.LinkError{Op: "rename", Old: oldName, New: newName, Err: err}
+		return &os.LinkError{Op: "rename", Old: oldName, New: newName, Err: plainCause(err)}
 	}
 	oldDir, oldBase, err := f.findParent("rename", oldName)
 	if err != nil {

@@ -208,11 +208,13 @@ func absoluteDir(path string) (string, error) {
 	return filepath.Abs(dir)
 }
 
-// reason is the cause in an error that names an operation and a path which the message has said.
+// reason is the cause in an error that names an operation and paths which the message has said.
 func reason(err error) error {
-	var p *os.PathError
-	if errors.As(err, &p) {
+	if p := (*os.PathError)(nil); errors.As(err, &p) {
 		return p.Err
+	}
+	if l := (*os.LinkError)(nil); errors.As(err, &l) {
+		return l.Err
 	}
 	return err
 }
