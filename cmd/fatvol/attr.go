@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -88,8 +89,11 @@ func (a *attributes) one(l location) error {
 	if err != nil {
 		return err
 	}
-	if l.base() == "" && a.recursive {
+	switch {
+	case l.base() == "" && a.recursive:
 		return nil // the root has none
+	case l.base() == "" && a.give|a.take != 0:
+		return errors.New("the root of a volume has no attributes")
 	}
 	d, err := v.describe(l.name, info)
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 
@@ -121,7 +122,11 @@ func (j *job) onVolumes(args []string, write bool) (found []location, err error)
 			}
 		}
 		if p.image == "" {
-			return nil, fmt.Errorf("%s: not in an image: IMAGE:/PATH or IMAGE:PART:/PATH is expected", p.arg)
+			what := "not in an image"
+			if _, err := os.Lstat(p.path); errors.Is(err, os.ErrNotExist) && !p.stream {
+				what = "there is no such image"
+			}
+			return nil, fmt.Errorf("%s: %s: IMAGE:/PATH or IMAGE:PART:/PATH is expected", p.arg, what)
 		}
 		j.vols.plan(p, write)
 		places = append(places, p)
