@@ -41,7 +41,7 @@ func TestFullOutputOfAll(t *testing.T) {
 		{"", 2}, {"--help", 2}, {"help", 2}, {"help cp", 2}, {"cp --help", 2}, {"replay list -h", 2}, {"attr --help", 2},
 		{"--version", 2}, {"version", 2}, {"mount -o help", 2},
 		{"create --size 1M " + created, 2}, {"defrag -n " + img, 2}, {"resize -n " + img + " max", 2},
-		{"status", 2}, {"replay list", 2}, {"info " + img, 32}, {"info --json " + img, 32}, {"check " + img, 8},
+		{"status", 2}, {"replay list", 2}, {"info " + img, 2}, {"info --json " + img, 2}, {"check " + img, 8},
 		{"ls " + img, 1}, {"ls --json " + img, 1}, {"attr " + img + ":/file", 1}, {"label " + img, 1}, {"mkdir -v " + img + ":/dir", 1},
 	} {
 		said, code := toFull(t, append([]string{binary(t)}, strings.Fields(tc.args)...)...)

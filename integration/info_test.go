@@ -213,6 +213,38 @@ func TestInfoExtentsAndMap(t *testing.T) {
 	}
 }
 
+// TestInfoMapOnto: the picture of a map does not take the place of the image, and not that of a link or device, but goes
+// where these lead to.
+func TestInfoMapOnto(t *testing.T) {
+	img := mkfsFAT(t, 4<<20)
+	dir := filepath.Dir(img)
+	for _, name := range []string{"image.svg", "also.PNG"} {
+		if err := os.Link(img, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+		out, code := inDirectory(t, dir, "info", "--map="+name, "image.svg")
+		if code != 32 || out != "fatvol: info image.svg: --map="+name+" is the image itself: the picture needs another name\n" {
+			t.Errorf("%s: exit code %d\n%s", name, code, out)
+		}
+		run(t, "cmp", img, filepath.Join(dir, name))
+	}
+	picture, link := filepath.Join(dir, "picture.svg"), filepath.Join(dir, "link.svg")
+	for _, target := range []string{picture, "/dev/full"} {
+		os.Remove(link)
+		if err := os.WriteFile(picture, nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(target, link); err != nil {
+			t.Fatal(err)
+		}
+		out, code := runCode(t, binary(t), "info", "--map="+link, img)
+		st, err := os.Stat(picture)
+		if now, _ := os.Readlink(link); now != target || err != nil || (code == 0) != (target == picture) || (st.Size() > 0) != (code == 0) {
+			t.Errorf("%s: leads to %q, exit code %d, %v\n%s", target, now, code, err, out)
+		}
+	}
+}
+
 func TestInfoOfOtherThings(t *testing.T) {
 	place := t.TempDir()
 	garbage := filepath.Join(place, "garbage")

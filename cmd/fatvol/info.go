@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 
 	"github.com/moby/sys/mountinfo"
@@ -114,7 +115,7 @@ func infoCommand() *cobra.Command {
 				err = req.show(cmd.OutOrStdout(), p.image, cfg)
 			}
 			if err != nil {
-				return failf(exitFailed, "info %s: %w", args[0], imageError(p.image, err))
+				return withCode(exitFailed, fmt.Errorf("info %s: %w", args[0], imageError(p.image, err)))
 			}
 			return nil
 		},
@@ -169,6 +170,9 @@ func (r *infoRequest) show(out io.Writer, path string, cfg *config) error {
 		if len(panels) == 0 {
 			return fmt.Errorf("there is no FAT volume to draw a map of")
 		}
+		if isSameFile(r.mapTo, path) {
+			return fmt.Errorf("--map=%s is the image itself: the picture needs another name", r.mapTo)
+		}
 		if err := writeMapPicture(r.mapTo, panels); err != nil {
 			return fmt.Errorf("map: %w", err)
 		}
@@ -181,6 +185,16 @@ func (r *infoRequest) show(out io.Writer, path string, cfg *config) error {
 	}
 	_, err = io.WriteString(out, info.text(style))
 	return withCode(exitSystem, err)
+}
+
+// isSameFile reports whether two paths lead to one file.
+func isSameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
 // infoScan says what is worth reading the whole FAT for.

@@ -6,15 +6,12 @@ import (
 	"fmt"
 	"image/color"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"git.sr.ht/~sbinet/gg"
 	svg "github.com/ajstarks/svgo"
 	"golang.org/x/image/font"
-
-	"fatvol/image/hostperm"
 )
 
 // Lengths of the picture, in points.
@@ -69,7 +66,7 @@ func pictureFormat(path string) (string, error) {
 }
 
 // writeMapPicture writes the maps of volumes to an SVG or PNG file, which is there whole or not at all.
-func writeMapPicture(path string, panels []mapPanel) (err error) {
+func writeMapPicture(path string, panels []mapPanel) error {
 	format, err := pictureFormat(path)
 	if err != nil {
 		return err
@@ -78,27 +75,14 @@ func writeMapPicture(path string, panels []mapPanel) (err error) {
 	if format == ".svg" {
 		draw = drawSVG
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".fatvol-map-*")
+	f, err := hostTree{}.begin(path, 0o666, 0)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	if err := errors.Join(draw(f, panels), permitPicture(f, path), f.Close()); err != nil {
-		return err
+	if err := draw(f, panels); err != nil {
+		return errors.Join(err, f.Discard())
 	}
-	return os.Rename(f.Name(), path)
-}
-
-// permitPicture gives f the permissions of what it replaces at path, or those of a new file.
-func permitPicture(f *os.File, path string) error {
-	if old, err := os.Stat(path); err == nil {
-		return hostperm.Copy(f, old)
-	}
-	return f.Chmod(0o666 &^ os.FileMode(currentCaller().umask))
+	return f.Commit()
 }
 
 func drawSVG(w io.Writer, panels []mapPanel) error {
