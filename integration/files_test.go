@@ -124,6 +124,9 @@ func TestFilesCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	sourceTree(t, filepath.Join(dir, "src"))
+	if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args  string
 		stdin string
@@ -172,6 +175,7 @@ func TestFilesCommands(t *testing.T) {
 		{"label volume.img second", "", 0, ""},
 		{"label volume.img:/", "", 0, "SECOND\n"},
 		{"label volume.img twelve-chars", "", 1, "too long"},
+		{"mv fifo volume.img:/", "", 1, "fatvol: mv: fifo: neither a file nor a directory, and cannot be moved: 'fatvol cp' copies what is read from it\n"},
 		{"cp -r src volume.img:/", "", 0, ""},
 		{"mv volume.img:/src/sub moved", "", 0, ""},
 		{"ls -a volume.img:/src", "", 0, ".dot\nA long name with spaces.data\nempty\nempty dir/\nshort.txt\nünïcödé – 日本.txt\n"},

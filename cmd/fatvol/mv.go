@@ -62,6 +62,11 @@ func (c *copier) move(src, dst location) {
 		c.say(src, dst)
 		return
 	}
+	// A device or a pipe is not what can be read from it, which is all that would be there once it is removed.
+	if info, err := src.tree.Stat(src.name); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		c.failAt(src, errors.New("neither a file nor a directory, and cannot be moved: 'fatvol cp' copies what is read from it"))
+		return
+	}
 	if !c.copy(src, dst) {
 		return
 	}
