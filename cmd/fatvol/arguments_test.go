@@ -6,8 +6,9 @@ import (
 	"testing"
 )
 
-// TestEmptyArguments: what a script makes of a variable that was never set is refused, and by its name.
-func TestEmptyArguments(t *testing.T) {
+// TestArguments: what a script makes of a variable that was never set is refused, and by its name; and so is what is one
+// too many, or no command.
+func TestArguments(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, tc := range []struct {
 		argv []string
@@ -37,6 +38,13 @@ func TestEmptyArguments(t *testing.T) {
 		{[]string{"fatvol", "label", ":/", "LABEL"}, exitUsage, "label: :/: there is no image before the colon"},
 		{[]string{"fatvol", "ls", ""}, exitUsage, "ls: an argument is empty"},
 		{[]string{"fatvol", "cp", "card.img:/file", ":/file"}, exitUsage, "cp: :/file: there is no image before the colon"},
+		{[]string{"fatvol", "version", "x"}, exitUsage, "version: takes no arguments, 1 given: see 'fatvol version --help'"},
+		{[]string{"fatvol", "automount", "x"}, exitUsage, "automount: takes no arguments, 1 given"},
+		{[]string{"fatvol", "replay", "list", "x"}, exitUsage, "replay list: takes no arguments, 1 given: see 'fatvol replay list --help'"},
+		{[]string{"fatvol", "replay", "show"}, exitUsage, "replay show: FILE needed, 0 given: see 'fatvol replay show --help'"},
+		{[]string{"fatvol", "replay", "list", "--json"}, exitUsage, "replay list: unknown flag: --json"},
+		{[]string{"fatvol", "replay", "lost"}, exitUsage, `unknown command "lost": did you mean list?`},
+		{[]string{"fatvol", "mount", "--bogus"}, exitUsage, "mount: unknown flag: --bogus: see 'fatvol mount --help'"},
 	} {
 		err := dispatch(context.Background(), tc.argv)
 		if exitCode(err) != tc.code || !strings.HasPrefix(err.Error(), tc.says) {

@@ -39,7 +39,7 @@ func automountCommand() *cobra.Command {
 		Example: "  fatvol automount --once --dry-run       say what would be done now, and why\n" +
 			"  fatvol automount --print-config         show the configuration, with comments\n" +
 			"  fatvol automount",
-		Args: cobra.NoArgs,
+		Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := notEmpty(cmd, "config", "directory"); err != nil {
 				return err
@@ -66,7 +66,7 @@ func searchCommand() *cobra.Command {
 		Use:    "automount-search",
 		Short:  "Look for images on a medium (called by automount)",
 		Hidden: true,
-		Args:   cobra.NoArgs,
+		Args:   exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withCode(exitFailed, automount.ServeSearch(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout()))
 		},

@@ -26,7 +26,7 @@ func replayCommand() *cobra.Command {
 		Example: "  fatvol replay list\n" +
 			"  fatvol replay extract 1A2B-3C4D-20260102T030405.678901 rescued/\n" +
 			"  fatvol replay apply 1A2B-3C4D-20260102T030405.678901",
-		Args: cobra.NoArgs,
+		Args: subcommandOnly,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	var onto string
@@ -61,7 +61,7 @@ func replayCommand() *cobra.Command {
 			Long: "Lists the replay files: what mounts that ended without their medium could not write. The\n" +
 				"next mount of the volume writes it; the other commands are for when that does not do.\n" +
 				"Their FILE is a path, or a name as shown here.",
-			Args: cobra.NoArgs,
+			Args: exactly(),
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				told := &reporter{w: cmd.OutOrStdout()}
 				return told.end(exitSystem, "replay list", replayList(told))

@@ -22,12 +22,7 @@ func rootCommand() *cobra.Command {
 			"  fatvol umount /mnt                  unmount, once disk.img is complete\n" +
 			"  fatvol info disk.img                show partitions and volumes\n" +
 			"  fatvol cp -r photos disk.img:/      copy into it, without a mount",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return unknownCommand(cmd, args[0])
-		},
+		Args: subcommandOnly,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if showVersion {
 				return printVersion(cmd)
@@ -65,7 +60,7 @@ func rootCommand() *cobra.Command {
 		if cmd == root {
 			return failf(exitUsage, "%w: see 'fatvol --help'", err)
 		}
-		return failf(exitUsage, "%s: %w: see '%s --help'", cmd.Name(), err, cmd.CommandPath())
+		return failf(exitUsage, "%s: %w: see '%s --help'", nameOf(cmd), err, cmd.CommandPath())
 	})
 	return root
 }
@@ -111,6 +106,14 @@ func plainFlags(usages string) string {
 	return optionalValue.ReplaceAllStringFunc(usages, func(old string) string {
 		return fmt.Sprintf("%-*s", len(old), "[="+optionalValue.FindStringSubmatch(old)[1]+"]")
 	})
+}
+
+// subcommandOnly refuses the arguments of a command that has only others below it: they name none of these.
+func subcommandOnly(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return unknownCommand(cmd, args[0])
 }
 
 func unknownCommand(root *cobra.Command, word string) error {
