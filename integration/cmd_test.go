@@ -180,6 +180,30 @@ func TestBackgroundHoldsNothingOpen(t *testing.T) {
 	run(t, binary(t), "umount", dir)
 }
 
+// TestMountFewDescriptors: with whatever number of descriptors it may have, a mount is made or fails; nobody is left to
+// wait for it.
+func TestMountFewDescriptors(t *testing.T) {
+	needFUSE(t)
+	img := mkfsFAT(t, 4<<20)
+	dir := newDir(t)
+	made := 0
+	for n := 13; n <= 24; n++ { // the runtime of Go itself needs a dozen
+		out, code := runCode(t, "sh", "-c", `ulimit -n "$0" && exec "$@"`, strconv.Itoa(n), binary(t), "mount", img, dir)
+		mounted := mountTable(t, dir) != ""
+		if (code == 0) != mounted {
+			t.Errorf("%d descriptors: exit code %d, mounted %v\n%s", n, code, mounted, out)
+		}
+		if mounted {
+			made++
+			run(t, binary(t), "umount", dir)
+		}
+	}
+	if made == 0 {
+		t.Error("no number was enough")
+	}
+	fsck(t, img)
+}
+
 func TestMountErrors(t *testing.T) {
 	needFUSE(t)
 	img := mkfsFAT(t, 4<<20)

@@ -178,15 +178,17 @@ func takeReadyPipe() *readyPipe {
 }
 
 // report tells the parent how the mount came out. With a nil error, the caller's session and standard
-// error are let go of first, so that the parent has seen all that was said.
+// error are let go of first, so that the parent has seen all that was said; where that fails, the parent
+// is told so, and an error returned.
 func (p *readyPipe) report(err error) error {
+	var held error
+	if err == nil {
+		held = releaseCaller()
+		err = held
+	}
 	m := readyMessage{Code: exitCode(err)}
 	if err != nil {
 		m.Error = err.Error()
-	} else if _, err := unix.Setsid(); err != nil {
-		return failf(exitSystem, "a session of its own: %w", err)
-	} else if err := releaseStderr(); err != nil {
-		return failf(exitSystem, "standard error: %w", err)
 	}
 	line, err := json.Marshal(m)
 	if err != nil {
@@ -195,15 +197,17 @@ func (p *readyPipe) report(err error) error {
 	if _, err := p.f.Write(append(line, '\n')); err != nil {
 		return failf(exitSystem, "readiness: %w", err)
 	}
-	return p.f.Close()
+	return errors.Join(held, p.f.Close())
 }
 
-// releaseStderr makes standard error /dev/null.
-func releaseStderr() error {
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return err
+// releaseCaller gives this process a session of its own, and as standard error /dev/null, which its standard output is
+// already: there may be no descriptor left to open that.
+func releaseCaller() error {
+	if _, err := unix.Setsid(); err != nil {
+		return failf(exitSystem, "a session of its own: %w", err)
 	}
-	defer null.Close()
-	return dupOver(int(null.Fd()), 2)
+	if err := dupOver(1, 2); err != nil {
+		return failf(exitSystem, "standard error: %w", err)
+	}
+	return nil
 }
