@@ -212,6 +212,23 @@ func TestFilesCommands(t *testing.T) {
 	}
 }
 
+// TestFilesWarnings: what the engine has to warn of comes as a message, not as a line of a log.
+func TestFilesWarnings(t *testing.T) {
+	img := mkfsFAT(t, 64<<20, "-F", "32")
+	f, err := os.OpenFile(img, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte{1}, 0x41); err != nil { // BS_Reserved1: dirty
+		t.Fatal(err)
+	}
+	want := "fatvol: volume.img: WARNING: volume was not unmounted properly; some data may be damaged, 'fatvol check' tells\n"
+	if out, code := inDirectory(t, filepath.Dir(img), "ls", "volume.img"); code != 0 || out != want {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+}
+
 // TestFilesTwoPartitions: one image, two volumes, one command; and a host file with colons in its name.
 func TestFilesTwoPartitions(t *testing.T) {
 	need(t, "sfdisk", "mkfs.fat", "fsck.fat")

@@ -108,7 +108,7 @@ func (im *usedImage) open(part string, cfg *config) (volumeTree, error) {
 	}
 	engine := cfg.fat
 	engine.ReadOnly = opt.ReadOnly
-	engine.Log = foregroundLog(os.Stderr, slog.LevelWarn)
+	engine.Log = slog.New(toldHandler{w: os.Stderr, about: im.path})
 	f, err := image.NewFS(vol.Device(), engine)
 	if err != nil {
 		return nil, err
