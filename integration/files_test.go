@@ -154,6 +154,7 @@ func TestFilesCommands(t *testing.T) {
 		{"cp volume.img:/a/notes.txt new/", "", 1, "fatvol: cp: new/: no such directory\n"},
 		{"cp src/short.txt volume.img:/a?b", "", 1, ""},
 		{"cp src/short.txt elsewhere", "", 1, "nothing is in an image"},
+		{"cp volume.img:/a/notes.txt link", "", 1, "fatvol: cp: link: is a symbolic link that leads nowhere\n"},
 		{"cp src/short.txt missing.img:/", "", 1, "fatvol: cp: missing.img: there is no such image: 'fatvol create' makes one\n"},
 		{"cp src/short.txt volume.img:x", "", 1, "did you mean volume.img:/x?"},
 		{"ls volume.img:/a/*.TXT", "", 0, "volume.img:/a/notes.txt\nvolume.img:/a/short.txt\n"},

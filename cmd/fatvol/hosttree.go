@@ -56,6 +56,9 @@ func (t hostTree) begin(name string, perm iofs.FileMode, size int64) (draft, err
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return nil, err
 	}
+	if _, err := os.Lstat(target); err == nil && old == nil {
+		return nil, &os.PathError{Op: "write", Path: target, Err: errors.New("is a symbolic link that leads nowhere")}
+	}
 	if old != nil {
 		perm = 0o600 // for the moment
 	}
