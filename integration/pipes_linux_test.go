@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -195,4 +196,40 @@ func toNobody(t testing.TB, dir string, args ...string) (said string, code int) 
 		return words.String(), 128 + int(status.Signal())
 	}
 	return words.String(), status.ExitStatus()
+}
+
+// TestClosedDescriptors: where standard descriptors are closed, nothing else gets their numbers: what is printed does not
+// go into the image. The runtime of Go sees to it.
+func TestClosedDescriptors(t *testing.T) {
+	needFUSE(t)
+	img := mkfsFAT(t, 8<<20)
+	mnt := newDir(t)
+	files(t, "", "cp", "/dev/null", img+":/file")
+	before := digest(t, img)
+	for _, closed := range []string{"<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >&- 2>&-"} {
+		for _, args := range []string{
+			"ls -l", "info", "check", "label", "defrag -n", "check --nonsense", "resize -n IMAGE max", "cat IMAGE:/file", "cat IMAGE:/nothing",
+			"mount -o ro,noatime IMAGE " + mnt, "umount -v IMAGE",
+		} {
+			if !strings.Contains(args, "IMAGE") {
+				args += " IMAGE"
+			}
+			runCode(t, "sh", append([]string{"-c", `exec "$@" ` + closed, "sh", binary(t)}, strings.Fields(strings.ReplaceAll(args, "IMAGE", img))...)...)
+			if now := digest(t, img); now != before {
+				t.Fatalf("fatvol %s %s changed the image", args, closed)
+			}
+		}
+		if mountTable(t, mnt) != "" {
+			t.Errorf("%s: still mounted", closed)
+		}
+	}
+}
+
+func digest(t testing.TB, path string) [sha256.Size]byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sha256.Sum256(data)
 }
