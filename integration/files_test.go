@@ -411,3 +411,53 @@ func TestFilesWhileMounted(t *testing.T) {
 	files(t, dir, "umount", mnt)
 	forgetMount(mnt)
 }
+
+// TestFilesThereTwice: a volume that is mounted is reached by two paths. What is moved from one to the other is not lost,
+// and a directory is not copied into itself without end.
+func TestFilesThereTwice(t *testing.T) {
+	needFUSE(t)
+	img := mkfsFAT(t, 16<<20)
+	dir := filepath.Dir(img)
+	mnt := filepath.Join(dir, "mnt")
+	if err := os.Mkdir(mnt, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	files(t, dir, "mkdir", "-p", "volume.img:/dir/sub")
+	files(t, dir, "cp", "/dev/null", "volume.img:/file")
+	files(t, dir, "cp", "/dev/null", "volume.img:/dir/file")
+	files(t, dir, "mount", "volume.img", mnt)
+	noteMount(mnt, 0)
+	if err := os.Symlink(filepath.Join("mnt", "dir"), filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	before := run(t, "find", mnt)
+	for _, c := range []struct{ args, want string }{
+		{"cp mnt/file volume.img:/", "is the same file"},
+		{"cp mnt/FILE volume.img:/file", "is the same file"},
+		{"cp volume.img:/file mnt", "is the same file"},
+		{"mv mnt/file volume.img:/", "is the same file"},
+		{"mv volume.img:/file mnt/file", "is the same file"},
+		{"mv volume.img:/dir/file link/", "is the same file"},
+		{"mv mnt/dir volume.img:/", "cannot be copied into itself"},
+		{"mv volume.img:/dir mnt", "cannot be copied into itself"},
+		{"cp -r mnt/dir volume.img:/dir/sub", "cannot be copied into itself"},
+		{"cp -r mnt volume.img:/dir/sub/new", "cannot be copied into itself"},
+		{"cp -r volume.img:/ mnt/DIR/sub", "cannot be copied into itself"},
+		{"cp -r volume.img:/dir link/sub/new", "cannot be copied into itself"},
+	} {
+		out, code := inDirectory(t, dir, strings.Split(c.args, " ")...)
+		if code != 1 || !strings.Contains(out, c.want) || strings.Count(out, "\n") != 1 {
+			t.Errorf("%s: exit code %d\n%s", c.args, code, out)
+		}
+		if after := run(t, "find", mnt); after != before {
+			t.Fatalf("%s left\n%s", c.args, after)
+		}
+	}
+	files(t, dir, "cp", "-r", "mnt/dir/sub", "volume.img:/other")
+	files(t, dir, "mv", "mnt/file", "volume.img:/other/file")
+	files(t, dir, "umount", mnt)
+	forgetMount(mnt)
+	if out := files(t, dir, "ls", "-R", "volume.img"); !strings.Contains(out, "volume.img:/other:\nfile\n") {
+		t.Error(out)
+	}
+}

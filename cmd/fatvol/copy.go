@@ -77,7 +77,7 @@ func (c *copier) copyFile(src location, info iofs.FileInfo, dst location) (done 
 	if c.vols.isImage(dst) {
 		return false, fmt.Errorf("is an image that is in use: did you mean %s:/?", dst)
 	}
-	if src.tree == dst.tree && foldName(src.name) == foldName(dst.name) {
+	if isSame(src, info, dst) {
 		return false, errors.New("is the same file")
 	}
 	r, err := c.reader(src)
@@ -190,7 +190,7 @@ func (c *copier) ofSource(src location, err error) error {
 // copyDir copies a directory with all that is in it. It is listed before the copy is made, so that a copy
 // into itself ends.
 func (c *copier) copyDir(src location, info iofs.FileInfo, dst location) bool {
-	if src.tree == dst.tree && inDir(foldName(src.name), foldName(dst.name)) {
+	if isWithin(src, info, dst) {
 		c.failAt(src, fmt.Errorf("cannot be copied into itself, to %s", dst))
 		return false
 	}
@@ -281,11 +281,6 @@ func filePerm(info iofs.FileInfo) iofs.FileMode {
 		return 0o444
 	}
 	return 0o666
-}
-
-// inDir reports whether name is dir or in it.
-func inDir(dir, name string) bool {
-	return dir == "." || name == dir || strings.HasPrefix(name, dir+"/")
 }
 
 func exists(l location) bool {

@@ -170,7 +170,7 @@ func (r *infoRequest) show(out io.Writer, path string, cfg *config) error {
 		if len(panels) == 0 {
 			return fmt.Errorf("there is no FAT volume to draw a map of")
 		}
-		if isSameFile(r.mapTo, path) {
+		if st, err := os.Stat(path); err == nil && isFileAt(r.mapTo, st) {
 			return fmt.Errorf("--map=%s is the image itself: the picture needs another name", r.mapTo)
 		}
 		if err := writeMapPicture(r.mapTo, panels); err != nil {
@@ -185,16 +185,6 @@ func (r *infoRequest) show(out io.Writer, path string, cfg *config) error {
 	}
 	_, err = io.WriteString(out, info.text(style))
 	return withCode(exitSystem, err)
-}
-
-// isSameFile reports whether two paths lead to one file.
-func isSameFile(a, b string) bool {
-	x, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	y, err := os.Stat(b)
-	return err == nil && os.SameFile(x, y)
 }
 
 // infoScan says what is worth reading the whole FAT for.
