@@ -186,6 +186,12 @@ func TestFilesCommands(t *testing.T) {
 		{"attr +r volume.img:/", "", 1, "fatvol: attr: volume.img:/: the root of a volume has no attributes\n"},
 		{"ls missing.img", "", 1, "fatvol: ls: missing.img: there is no such image: IMAGE:/PATH or IMAGE:PART:/PATH is expected\n"},
 		{"ls src", "", 1, "fatvol: ls: src: not in an image: IMAGE:/PATH or IMAGE:PART:/PATH is expected\n"},
+		{"mkdir volume.img:/dot", "", 0, ""},
+		{"cp -r src/sub/.. volume.img:/dot", "", 0, ""},
+		{"cp -r src/sub/deeper/. volume.img:/dot", "", 0, ""},
+		{"ls volume.img:/dot", "", 0, "A long name with spaces.data\nand deeper/\nempty\n"},
+		{"mv src/sub/. volume.img:/dot", "", 1, "fatvol: mv: src/sub/.: a directory is moved by its name only\n"},
+		{"mv src/sub/.. volume.img:/dot/new", "", 1, "fatvol: mv: src/sub/..: a directory is moved by its name only\n"},
 		{"ls volume.img:2", "", 1, "no such partition"},
 		{"cp src/short.txt src/short.txt/", "", 1, "nothing is in an image"},
 	} {

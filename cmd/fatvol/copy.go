@@ -217,7 +217,7 @@ func (c *copier) copyDir(src location, info iofs.FileInfo, dst location) bool {
 	}
 	c.above = c.above[:len(c.above)-1]
 	// After all that is in it, which changes it. The root of a volume has no times.
-	if src.base() != "" {
+	if src.prefix == "" || src.base() != "" {
 		if err := dst.tree.Chtimes(dst.name, accessTime(info), info.ModTime()); err != nil && dst.base() != "" {
 			c.failAt(dst, err)
 			return false

@@ -125,7 +125,7 @@ func (c *copier) each(sources []location, target location, do func(src, dst loca
 		if _, fromStream := src.tree.(streamTree); fromStream && intoDir {
 			return fmt.Errorf("%s: is a directory, and standard input has no name to be called there", target)
 		}
-		// The root of a volume has no name: all that is in it goes right into the directory.
+		// The root of a volume has no name, nor has ".": all that is in it goes right into the directory.
 		if intoDir && src.base() != "" {
 			dst = target.child(storedName(src))
 		}

@@ -47,7 +47,11 @@ func mvCommand() *cobra.Command {
 // move gives src the name dst.
 func (c *copier) move(src, dst location) {
 	if src.base() == "" {
-		c.failAt(src, errors.New("the root of a volume cannot be moved"))
+		why := "the root of a volume cannot be moved"
+		if src.prefix == "" {
+			why = "a directory is moved by its name only"
+		}
+		c.failAt(src, errors.New(why))
 		return
 	}
 	if c.noClobber && exists(dst) {

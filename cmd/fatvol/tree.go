@@ -80,12 +80,14 @@ func (l location) child(name string) location {
 	return l
 }
 
-// base is the last element of the name; empty for the root of a volume.
+// base is the last element of the name; empty where that is no name, as of the root of a volume, "." and "..".
 func (l location) base() string {
-	if l.name == "." && l.prefix != "" {
+	switch base := path.Base(l.name); base {
+	case ".", "..", "/":
 		return ""
+	default:
+		return base
 	}
-	return path.Base(l.name)
 }
 
 // onVolume returns the location's tree when that is a FAT volume.
