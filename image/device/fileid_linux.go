@@ -7,7 +7,7 @@ import (
 )
 
 // A FileID tells a file from others that were at its path, or had its inode: file systems use a number again at once.
-// The time of birth is zero where the file system keeps none.
+// The time of birth is zero where the file system keeps none, and that of a clock which ticks every few milliseconds.
 type FileID struct {
 	major, minor uint32
 	inode        uint64

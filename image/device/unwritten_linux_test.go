@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func TestUnwritten(t *testing.T) {
@@ -62,11 +63,36 @@ func TestIdentify(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
+		nextTick(t, path)
 	}
 	if ids[0] != ids[1] || ids[2] != ids[3] {
 		t.Errorf("writing makes it another: %v", ids)
 	}
 	if ids[0] == ids[2] {
 		t.Errorf("two files are one: %v", ids)
+	}
+}
+
+// nextTick returns once a file that is made is younger than one made before: file systems go by a clock that ticks every
+// few milliseconds.
+func nextTick(t *testing.T, path string) {
+	t.Helper()
+	var first time.Time
+	for {
+		if err := os.WriteFile(path+".tick", nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path + ".tick")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(path + ".tick"); err != nil {
+			t.Fatal(err)
+		}
+		if first.IsZero() {
+			first = info.ModTime()
+		} else if info.ModTime().After(first) {
+			return
+		}
 	}
 }
