@@ -61,7 +61,7 @@ func (c *nameCheck) entry(e *rawEntry) {
 	if e.raw[11]&0xc0 != 0 || e.units == nil && e.raw[12]&noShortName != 0 {
 		c.add(BadName, e, "attributes %#02x, case bits %#02x", e.raw[11], e.raw[12])
 	}
-	shown, key := v.names.ShowShort(short, 0), v.shortKey(short)
+	shown, key := v.names.ShowShort(short, 0), v.names.FoldShort(short)
 	keys := []string{key}
 	if e.units != nil {
 		shown = v.names.ShowLong(e.units)

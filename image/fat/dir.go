@@ -260,9 +260,7 @@ func (d *dir) parse(v *Volume, root bool) {
 				break // neither a label nor a file: no reader shows it
 			}
 			d.live++
-			for _, key := range d.keys(v, i, units) {
-				d.addKey(v, key, i)
-			}
+			d.addKeys(v, i, units)
 		}
 	}
 	d.oldTail = d.tail
@@ -300,24 +298,17 @@ func (d *dir) keys(v *Volume, i int32, units []uint16) []string {
 		keys = append(keys, v.names.FoldUnits(units))
 	}
 	s := d.slot(i)
-	keys = append(keys, v.shortKey(shortOf(s)))
+	keys = append(keys, v.names.FoldShort(shortOf(s)))
 	if v.opt.Names.Check == CheckStrict && s[12] != 0 {
 		keys = append(keys, v.names.Fold(v.names.ShowShort(shortOf(s), s[12])))
 	}
 	return keys
 }
 
-// shortKey is the comparison key of an 8.3 name.
-func (v *Volume) shortKey(short [11]byte) string {
-	return v.names.Fold(v.names.ShowShort(short, 0))
-}
-
 // enter adds the entry at slot i to the index, leave takes it out.
 func (d *dir) enter(v *Volume, i int32) {
 	units, _ := d.long(i)
-	for _, key := range d.keys(v, i, units) {
-		d.addKey(v, key, i)
-	}
+	d.addKeys(v, i, units)
 }
 
 func (d *dir) leave(v *Volume, i int32) {
@@ -329,8 +320,23 @@ func (d *dir) leave(v *Volume, i int32) {
 
 func hashKey(v *Volume, key string) uint64 { return maphash.String(v.seed, key) }
 
-func (d *dir) addKey(v *Volume, key string, i int32) {
-	h := hashKey(v, key)
+// addKeys adds the keys of the entry at slot i to the index: those of keys, without a string for each where a directory
+// of thousands is read.
+func (d *dir) addKeys(v *Volume, i int32, units []uint16) {
+	if v.opt.Names.Check == CheckStrict {
+		for _, key := range d.keys(v, i, units) {
+			d.addHash(hashKey(v, key), i)
+		}
+		return
+	}
+	var buf [maxUnits]byte
+	if units != nil {
+		d.addHash(maphash.Bytes(v.seed, v.names.appendFoldUnits(buf[:0], units)), i)
+	}
+	d.addHash(maphash.Bytes(v.seed, v.names.appendFoldShort(buf[:0], shortOf(d.slot(i)))), i)
+}
+
+func (d *dir) addHash(h uint64, i int32) {
 	old, ok := d.index[h]
 	if !ok {
 		d.index[h] = i
@@ -429,7 +435,7 @@ func (d *dir) long(i int32) ([]uint16, int32) {
 		if !ok {
 			break
 		}
-		return units, int32(slots)
+		return slices.Clone(units), int32(slots)
 	}
 	return nil, 0
 }

@@ -215,7 +215,7 @@ func (v *Volume) putBack(n *Node, key string, old removedName, e dirent) (int32,
 	d := n.dir
 	es := d.edits[old.slot]
 	before := es[len(es)-1].old
-	if _, taken := d.index[hashKey(v, v.shortKey(shortOf(before[:])))]; taken {
+	if _, taken := d.index[hashKey(v, v.names.FoldShort(shortOf(before[:])))]; taken {
 		return 0, 0, errCommit // its alias is the long name of another entry by now
 	}
 	for k := old.slot - old.longs; k < old.slot; k++ {
@@ -235,7 +235,7 @@ func (v *Volume) putBack(n *Node, key string, old removedName, e dirent) (int32,
 // shortTaken reports whether an entry in memory, or one that the open epoch removed, has the alias. A
 // chance meeting of two hashes counts as well: it costs another alias, to look closer would cost more.
 func (d *dir) shortTaken(v *Volume, short [11]byte) bool {
-	_, taken := d.index[hashKey(v, v.shortKey(short))]
+	_, taken := d.index[hashKey(v, v.names.FoldShort(short))]
 	return taken || d.goneShort[short]
 }
 

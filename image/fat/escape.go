@@ -56,6 +56,31 @@ func appendHex(dst []byte, u uint16) []byte {
 
 // show is the text of a name for the kernel. Its key by Fold is that of visible(units).
 func (n *Names) show(units []uint16) string {
+	if name, ok := showPlain(units); ok {
+		return name
+	}
+	return n.showAny(units)
+}
+
+// showPlain is show for what most names are, ASCII of which nothing is escaped: without the room that others may need.
+func showPlain(units []uint16) (string, bool) {
+	var buf [maxUnits]byte
+	if len(units) == 0 || len(units) > len(buf) {
+		return "", false
+	}
+	for i, u := range units {
+		if u >= utf8.RuneSelf || forbidden(byte(u)) {
+			return "", false
+		}
+		buf[i] = byte(u)
+	}
+	if last := buf[len(units)-1]; last == '.' || last == ' ' {
+		return "", false
+	}
+	return string(buf[:len(units)]), true
+}
+
+func (n *Names) showAny(units []uint16) string {
 	disk := units
 	if n.lossy() {
 		units = normalize(units)

@@ -13,10 +13,7 @@ import (
 // and capital mu); the final sigma is the one case in which its table joins two lower-case letters.
 func upperRune(r rune) rune {
 	if r < utf8.RuneSelf {
-		if 'a' <= r && r <= 'z' {
-			r -= 'a' - 'A'
-		}
-		return r
+		return rune(upperASCII(byte(r)))
 	}
 	const finalSigma, capitalSigma = 0x3c2, 0x3a3
 	if r == finalSigma {
@@ -32,18 +29,30 @@ func upperRune(r rune) rune {
 // A lone surrogate is kept, encoded like a character of its own, so that keys differ where names do.
 func foldUnits(units []uint16, exact bool) string {
 	var buf [maxUnits]byte
-	key := buf[:0]
+	return string(appendFold(buf[:0], units, exact))
+}
+
+// appendFold is foldUnits appended to dst.
+func appendFold(dst []byte, units []uint16, exact bool) []byte {
+	from := len(dst)
 	for _, u := range units {
 		if u >= utf8.RuneSelf {
-			return foldText(units, exact)
+			return append(dst[:from], foldText(units, exact)...)
 		}
 		c := byte(u)
-		if !exact && 'a' <= c && c <= 'z' {
-			c -= 'a' - 'A'
+		if !exact {
+			c = upperASCII(c)
 		}
-		key = append(key, c)
+		dst = append(dst, c)
 	}
-	return string(key)
+	return dst
+}
+
+func upperASCII(c byte) byte {
+	if 'a' <= c && c <= 'z' {
+		c -= 'a' - 'A'
+	}
+	return c
 }
 
 // foldText is foldUnits for names that are not ASCII.

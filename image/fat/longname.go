@@ -85,8 +85,8 @@ func (p *LongParser) Slot(s []byte) {
 func (p *LongParser) Reset() { p.total, p.next = 0, 0 }
 
 // Take returns the name that the slots since the last Take or Reset make, if it is whole and
-// belongs to the short entry, and the number of its slots; then it forgets them. The units are the
-// caller's.
+// belongs to the short entry, and the number of its slots; then it forgets them. The units are good
+// until the next Slot.
 func (p *LongParser) Take(short [11]byte) (units []uint16, slots int, ok bool) {
 	slots = p.total
 	whole := slots != 0 && p.next == 0 && p.sum == ShortChecksum(short)
@@ -101,5 +101,5 @@ func (p *LongParser) Take(short [11]byte) (units []uint16, slots int, ok bool) {
 	if n == 0 || n > maxUnits {
 		return nil, 0, false
 	}
-	return append(make([]uint16, 0, n), p.units[:n]...), slots, true
+	return p.units[:n:n], slots, true
 }

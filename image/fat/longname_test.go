@@ -135,13 +135,17 @@ func TestLongParserTooLong(t *testing.T) {
 	}
 }
 
-func TestLongParserOwnsItsUnits(t *testing.T) {
+// TestEachEntryOwnsItsName: of what the parser reuses, an entry has a copy.
+func TestEachEntryOwnsItsName(t *testing.T) {
 	s := short("ALIAS~1 TXT")
-	var p LongParser
-	p.Slot(encodeLong(units("one"), ShortChecksum(s)))
-	first, _, _ := p.Take(s)
-	p.Slot(encodeLong(units("two"), ShortChecksum(s)))
-	if _, _, ok := p.Take(s); !ok || !slices.Equal(first, units("one")) {
-		t.Errorf("first name became %x", first)
+	var data []byte
+	for _, name := range []string{"one", "two"} {
+		data = append(data, encodeLong(units(name), ShortChecksum(s))...)
+		data = append(append(data, s[:]...), make([]byte, slotSize-len(s))...)
+	}
+	var names [][]uint16
+	eachEntry(data, true, func(e *rawEntry) { names = append(names, e.units) })
+	if len(names) != 3 || !slices.Equal(names[0], units("one")) || !slices.Equal(names[1], units("two")) || names[2] != nil {
+		t.Errorf("%x", names)
 	}
 }

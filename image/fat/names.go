@@ -264,9 +264,7 @@ func (n *Names) foldASCII(name string) (string, bool) {
 	var buf [maxUnits]byte
 	key := append(buf[:0], name...)
 	for i, c := range key {
-		if 'a' <= c && c <= 'z' {
-			key[i] = c - ('a' - 'A')
-		}
+		key[i] = upperASCII(c)
 	}
 	return string(key), true
 }
@@ -274,6 +272,48 @@ func (n *Names) foldASCII(name string) (string, bool) {
 // FoldUnits is the key of a long name on the disk: Fold(ShowLong(units)).
 func (n *Names) FoldUnits(units []uint16) string {
 	return foldUnits(n.visible(units), n.exactCase)
+}
+
+// appendFoldUnits appends FoldUnits to dst.
+func (n *Names) appendFoldUnits(dst []byte, units []uint16) []byte {
+	return appendFold(dst, n.visible(units), n.exactCase)
+}
+
+// FoldShort is the key of a short name without regard to the case bits of its entry: Fold(ShowShort(short, 0)).
+func (n *Names) FoldShort(short [11]byte) string {
+	var buf [shortLen + 1]byte
+	return string(n.appendFoldShort(buf[:0], short))
+}
+
+// appendFoldShort appends FoldShort to dst.
+func (n *Names) appendFoldShort(dst []byte, short [11]byte) []byte {
+	if key, ok := n.appendPlainShort(dst, short); ok {
+		return key
+	}
+	return append(dst, n.Fold(n.ShowShort(short, 0))...)
+}
+
+// appendPlainShort is appendFoldShort for what most names are: ASCII of which nothing is escaped, and case without meaning.
+func (n *Names) appendPlainShort(dst []byte, short [11]byte) ([]byte, bool) {
+	base, ext := trimRight(short[:shortBase]), trimRight(short[shortBase:])
+	if len(base) == 0 || n.exactCase {
+		return dst, false
+	}
+	for _, c := range short {
+		if c >= utf8.RuneSelf || c < ' ' {
+			return dst, false
+		}
+	}
+	for _, c := range base {
+		dst = append(dst, upperASCII(c))
+	}
+	if len(ext) > 0 {
+		dst = append(dst, '.')
+	}
+	for _, c := range ext {
+		dst = append(dst, upperASCII(c))
+	}
+	return dst, true
 }
 
 // ShowLong is a long name on the disk as applications see it: text in UTF-8 or the IOCharset that

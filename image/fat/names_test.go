@@ -2,6 +2,7 @@ package fat
 
 import (
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -293,6 +294,53 @@ func TestIOCharset(t *testing.T) {
 	}
 	if s := sjis.ShowLong(units("ソ¥")); s != "\x83\x5c?" { // not a bare backslash for the yen sign
 		t.Errorf("%q", s)
+	}
+}
+
+// TestPlainNames: the short cut for names of which nothing is escaped gives what the long way does, whatever the options, and
+// the key of a short name is that of what is shown.
+func TestPlainNames(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	common := []byte("ABCabc019_~ .\x05\xe5\x00:/\x82\xa0\x5c\xff")
+	for _, page := range []string{"437", "932", "1251"} {
+		for mode := range ShortWinNT + 1 {
+			for check := range CheckStrict + 1 {
+				n := newNames(t, NameOptions{CodePage: page, ShortName: mode, Check: check})
+				plain := 0
+				for range 5000 {
+					var short [11]byte
+					units := make([]uint16, 1+r.IntN(14))
+					for i := range short {
+						if short[i] = ' '; r.IntN(3) > 0 {
+							short[i] = common[r.IntN(9)] // often nothing to escape
+						}
+						if r.IntN(20) == 0 {
+							short[i] = common[r.IntN(len(common))]
+						}
+					}
+					for i := range units {
+						if units[i] = uint16(common[r.IntN(12)]); r.IntN(40) == 0 {
+							units[i] = uint16(common[r.IntN(len(common))])
+						}
+					}
+					if r.IntN(100) == 0 {
+						short = [11]byte([]byte("           "))
+					}
+					if got, want := n.FoldShort(short), n.Fold(n.ShowShort(short, 0)); got != want {
+						t.Fatalf("code page %s, shortname %d, check %d: key of %q is %q, and %q of what is shown", page, mode, check, short, got, want)
+					}
+					if got, ok := showPlain(units); ok {
+						plain++
+						if want := n.showAny(units); got != want {
+							t.Fatalf("%x is shown as %q, and as %q", units, got, want)
+						}
+					}
+				}
+				if plain == 0 {
+					t.Fatal("no name was plain")
+				}
+			}
+		}
 	}
 }
 

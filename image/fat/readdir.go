@@ -30,7 +30,7 @@ func (e *Entry) Pair() (short, long string) {
 
 // ReadDir calls fn for the entries of dir after cookie, in the order of their slots and without "."
 // and "..", until fn returns false. A cookie stays good while entries come and go: it is a place. The
-// listing is complete, or there is an error. fn must not call the volume.
+// listing is complete, or there is an error. fn must not call the volume, nor keep e, which is the next entry afterwards.
 func (v *Volume) ReadDir(dir *Node, cookie uint64, fn func(e *Entry) bool) error {
 	if err := v.enter(); err != nil {
 		return fmt.Errorf("readdir: %w", err)
@@ -44,7 +44,10 @@ func (v *Volume) ReadDir(dir *Node, cookie uint64, fn func(e *Entry) bool) error
 	v.meta.RLock()
 	defer v.meta.RUnlock()
 	d := dir.dir
-	var lp LongParser
+	var (
+		lp LongParser
+		e  = new(Entry)
+	)
 	i := min(int32(min(cookie, maxSlots)), d.slots())
 	// A name that came meanwhile may lie across the place: it is read from its first slot on.
 	for i > 0 && slotIsLong(d.slot(i-1)) {
@@ -66,7 +69,7 @@ func (v *Volume) ReadDir(dir *Node, cookie uint64, fn func(e *Entry) bool) error
 		if dir.id != rootID && i < 2 && slotIsDot(s) || Attributes(s[11])&AttrVolumeID != 0 {
 			continue
 		}
-		e := &Entry{v: v, slot: i, short: shortOf(s), ntCase: s[12], long: ok, Cookie: uint64(i) + 1,
+		*e = Entry{v: v, slot: i, short: shortOf(s), ntCase: s[12], long: ok, Cookie: uint64(i) + 1,
 			IsDir: Attributes(s[11])&AttrDirectory != 0}
 		if ok {
 			e.Name = v.names.ShowLong(units)

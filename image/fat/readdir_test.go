@@ -53,7 +53,8 @@ func TestListedNumber(t *testing.T) {
 		t.Helper()
 		must(v.ReadDir(v.Root(), 0, func(e *fat.Entry) bool {
 			if e.Name == name {
-				found = e
+				kept := *e
+				found = &kept
 			}
 			return true
 		}))

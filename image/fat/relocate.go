@@ -311,10 +311,10 @@ func (v *Volume) forgetPiece(n *Node, p piece) {
 // subdirs returns the directories in n after a place, pinned and with a reference each, but no more
 // than limit; more says that there are others.
 func (v *Volume) subdirs(n *Node, after uint64, limit int) (list []*Node, more bool, err error) {
-	var entries []*Entry
+	var entries []Entry
 	if err := v.ReadDir(n, after, func(e *Entry) bool {
 		if e.IsDir {
-			entries = append(entries, e)
+			entries = append(entries, *e)
 		}
 		return len(entries) <= limit
 	}); err != nil {
@@ -323,7 +323,8 @@ func (v *Volume) subdirs(n *Node, after uint64, limit int) (list []*Node, more b
 	if more = len(entries) > limit; more {
 		entries = entries[:limit]
 	}
-	for _, e := range entries {
+	for i := range entries {
+		e := &entries[i]
 		sub, err := v.EntryNode(n, e)
 		if err == nil {
 			if err = v.pin(sub); err != nil {

@@ -55,7 +55,7 @@ func (v *Volume) entryKey(e *rawEntry) string {
 	if e.units != nil {
 		return v.names.FoldUnits(e.units)
 	}
-	return v.shortKey(shortOf(e.raw))
+	return v.names.FoldShort(shortOf(e.raw))
 }
 
 // empty reports whether an entry is that of a file without contents.

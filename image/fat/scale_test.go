@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"fatvol/image/device"
 	"fatvol/image/device/faultdev"
 	"fatvol/image/fat"
 	"fatvol/image/fat/fattest"
@@ -36,17 +37,21 @@ func filledDir(b *testing.B, v *fat.Volume, n int) *fat.Node {
 
 func benchVolume(b *testing.B, clusters uint32, cluster int) *fat.Volume {
 	b.Helper()
-	l := fattest.Layout{Width: 32, Clusters: clusters, ClusterSize: cluster}
-	mem := fattest.Formatted(b, l)
-	v, err := fat.Open(mem, fat.Options{})
-	if err != nil {
-		b.Fatal(err)
-	}
+	v := openBench(b, fattest.Formatted(b, fattest.Layout{Width: 32, Clusters: clusters, ClusterSize: cluster}))
 	b.Cleanup(func() {
 		if err := v.Close(); err != nil {
 			b.Error(err)
 		}
 	})
+	return v
+}
+
+func openBench(b *testing.B, dev device.Device) *fat.Volume {
+	b.Helper()
+	v, err := fat.Open(dev, fat.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
 	return v
 }
 
@@ -65,6 +70,27 @@ func BenchmarkScaleDirectory(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
+		})
+		b.Run(fmt.Sprintf("read and list/%d", n), func(b *testing.B) {
+			mem := fattest.Formatted(b, fattest.Layout{Width: 32, Clusters: 100000, ClusterSize: 4096})
+			v := openBench(b, mem)
+			filledDir(b, v, n).Release(1)
+			b.ReportAllocs()
+			for b.Loop() {
+				b.StopTimer()
+				v.Close()
+				v = openBench(b, mem)
+				b.StartTimer()
+				dir, _, err := v.Lookup(v.Root(), "DIR")
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := v.ReadDir(dir, 0, func(*fat.Entry) bool { return true }); err != nil {
+					b.Fatal(err)
+				}
+				dir.Release(1)
+			}
+			v.Close()
 		})
 		b.Run(fmt.Sprintf("lookup/%d", n), func(b *testing.B) {
 			v := benchVolume(b, 100000, 4096)

@@ -504,7 +504,7 @@ func eachEntry(data []byte, root bool, fn func(*rawEntry)) {
 		}
 		e := rawEntry{slot: i, raw: s, dot: !root && i < 2 && slotIsDot(s), label: Attributes(s[11])&AttrVolumeID != 0}
 		if units, n, ok := lp.Take(shortOf(s)); ok {
-			e.units, e.longs = units, int32(n)
+			e.units, e.longs = slices.Clone(units), int32(n)
 		}
 		e.orphans = run - e.longs
 		run = 0

@@ -27,9 +27,9 @@ func (v *Volume) walkDir(ctx context.Context, path string, dir *Node, depth int,
 		return v.note(fmt.Errorf("%s: %w: directories are nested deeper than %d", path, ErrCorrupt, maxWalkDepth))
 	}
 	for after := uint64(0); ; {
-		var batch []*Entry
+		var batch []Entry
 		if err := v.ReadDir(dir, after, func(e *Entry) bool {
-			batch = append(batch, e)
+			batch = append(batch, *e)
 			return len(batch) < walkBatch
 		}); err != nil {
 			return fmt.Errorf("%s: %w", orRoot(path), err)
@@ -37,7 +37,8 @@ func (v *Volume) walkDir(ctx context.Context, path string, dir *Node, depth int,
 		if len(batch) == 0 {
 			return nil
 		}
-		for _, e := range batch {
+		for i := range batch {
+			e := &batch[i]
 			if err := v.walkEntry(ctx, path+"/"+e.Name, dir, e, depth, fn); err != nil {
 				return err
 			}
