@@ -28,10 +28,14 @@ import (
 //	            'W' offset 8, length 4, bytes        a write
 //	            'Z' offset 8, length 8               zeros
 //	            'S'                                  a sync between writes
-//	            'K' offset 8, count 2, digests 8 each   states that a block of 512 bytes may be in
+//	            'K' offset 8, count 2, digests 8 each   states that a block of 512 bytes may be in, as CRC-64 (ECMA-182)
 //	            'E'                                  the end
 //	32 bytes  SHA-256 of all before
-const magic = "FATVOLR1"
+const (
+	magic = "FATVOLR2"
+	// oldMagic had digests of another kind, which nothing here can compare.
+	oldMagic = "FATVOLR1"
+)
 
 const (
 	maxHeader = 16 << 20
@@ -282,7 +286,11 @@ func readFile(path string, read func(src io.Reader, size int64) error) error {
 
 // info reads the beginning of a replay file.
 func (r *reader) info() (*Info, error) {
-	if string(r.bytes(int64(len(magic)))) != magic && r.err == nil {
+	switch begin := string(r.bytes(int64(len(magic)))); {
+	case r.err != nil || begin == magic:
+	case begin == oldMagic:
+		return nil, fmt.Errorf("%w for this version: one from before December 2026 wrote it, and can write back what it holds", ErrFile)
+	default:
 		return nil, fmt.Errorf("%w: it begins otherwise", ErrFile)
 	}
 	n := r.number(4)

@@ -159,6 +159,10 @@ func TestDamagedFile(t *testing.T) {
 			t.Fatalf("cut to %d bytes: %v", i, err)
 		}
 	}
+	older := append([]byte(oldMagic), good[len(magic):]...)
+	if err := load(older); !errors.Is(err, ErrFile) || !strings.Contains(err.Error(), "one from before") {
+		t.Errorf("a file of an older version: %v", err)
+	}
 	if err := load(append(bytes.Clone(good), 0)); !errors.Is(err, ErrFile) {
 		t.Errorf("a byte too many: %v", err)
 	}
