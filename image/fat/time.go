@@ -81,12 +81,34 @@ func (c Clock) Decode(date, tim uint16, centis uint8) time.Time {
 }
 
 func daysIn(year, month int) int {
-	return time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
+	switch month {
+	case 2:
+		if year%4 == 0 && year%100 != 0 || year%400 == 0 {
+			return 29
+		}
+		return 28
+	case 4, 6, 9, 11:
+		return 30
+	}
+	return 31
 }
 
 // instant is the moment at which clocks in loc show what wall shows in UTC, as Clock defines it for
 // the wall-clock times that come twice or never.
 func instant(wall time.Time, loc *time.Location) time.Time {
+	// Far from any change of the offset, a wall-clock time comes once.
+	const far = 48 * time.Hour // no offset is as large
+	at := wall.In(loc)
+	from, to := at.ZoneBounds()
+	if (from.IsZero() || wall.Sub(from) > far) && (to.IsZero() || to.Sub(wall) > far) {
+		_, offset := at.Zone()
+		return at.Add(-time.Duration(offset) * time.Second)
+	}
+	return instantNear(wall, loc)
+}
+
+// instantNear is instant for any time, and slower.
+func instantNear(wall time.Time, loc *time.Location) time.Time {
 	t := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), wall.Nanosecond(), loc)
 	start, end := t.ZoneBounds()
 	// The offset before a change gives the earlier of two instants, and the later reading of none.

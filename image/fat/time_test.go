@@ -222,6 +222,23 @@ func TestClockIsStable(t *testing.T) {
 	}
 }
 
+// TestClockShortCut: far from changes of the clock the short way is taken, and gives what the long one does; so it does near them.
+func TestClockShortCut(t *testing.T) {
+	for _, name := range []string{"UTC", "Europe/Berlin", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Casablanca", "Pacific/Kiritimati"} {
+		loc := zone(t, name)
+		for wall := time.Date(2009, 1, 1, 0, 0, 2, 0, time.UTC); wall.Year() < 2013; wall = wall.Add(23 * time.Minute) {
+			if short, long := instant(wall, loc), instantNear(wall, loc); !short.Equal(long) || short.Location() != long.Location() {
+				t.Fatalf("%v in %s: %v, and %v by the long way", wall, name, short, long)
+			}
+		}
+	}
+	for at := time.Date(firstYear, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() <= lastYear; at = at.AddDate(0, 1, 0) {
+		if got, want := daysIn(at.Year(), int(at.Month())), at.AddDate(0, 1, -1).Day(); got != want {
+			t.Errorf("%v has %d days, want %d", at.Format("2006-01"), got, want)
+		}
+	}
+}
+
 func FuzzTime(f *testing.F) {
 	f.Add(uint16(0), uint16(0), uint8(0), int64(0), int32(0))
 	f.Add(uint16(0xffff), uint16(0xffff), uint8(0xff), int64(1<<62), int32(3600))
