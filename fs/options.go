@@ -3,6 +3,7 @@ package fs
 import (
 	"log/slog"
 	"sync"
+	"time"
 
 	"fatvol/image/fat"
 )
@@ -65,6 +66,11 @@ type Options struct {
 	// Lender, if not nil, gives the memory for requests, so that what writes bring need not be copied.
 	Lender Lender
 
+	// Idle, if not nil, is called once no request has come for IdleAfter (0: ten seconds), after a good many of them:
+	// there may be memory to give back. Linux.
+	Idle      func()
+	IdleAfter time.Duration
+
 	// Log receives one line per kind of failure; nil is slog.Default(). Debug adds a line for
 	// every request and reply.
 	Log   *slog.Logger
@@ -102,7 +108,10 @@ func newPool() *pool {
 func (p *pool) Lend() []byte      { return *p.Get().(*[]byte) }
 func (p *pool) TakeBack(b []byte) { p.Put(&b) }
 
-const minBlockSize = 64 << 10
+const (
+	minBlockSize = 64 << 10
+	defaultIdle  = 10 * time.Second
+)
 
 func (o *Options) setDefaults(g fat.Geometry) {
 	if o.Log == nil {
@@ -110,6 +119,9 @@ func (o *Options) setDefaults(g fat.Geometry) {
 	}
 	if o.Lender == nil {
 		o.Lender = newPool()
+	}
+	if o.IdleAfter == 0 {
+		o.IdleAfter = defaultIdle
 	}
 	if o.Subtype == "" {
 		o.Subtype = "fatvol"

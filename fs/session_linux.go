@@ -38,6 +38,8 @@ const (
 	alert  = 200 * time.Millisecond
 	// offDuty without a request ends the looks.
 	offDuty = 40 * time.Millisecond
+	// goodMany requests are worth a call of Options.Idle after them.
+	goodMany = 256
 )
 
 // A session takes the kernel's requests from /dev/fuse, has go-fuse decode and dispatch them, and sends the
@@ -54,7 +56,8 @@ type session struct {
 	replies *pool  // and for what READ and READDIR return
 
 	over  func() // told at the end
-	spins bool   // there is another processor for whoever sends requests
+	rest  *rest
+	spins bool // there is another processor for whoever sends requests
 
 	reading atomic.Int32  // servers that look for requests
 	taken   atomic.Uint64 // requests so far
@@ -94,6 +97,7 @@ func newSession(fs *fileSystem, fd int) (*session, *fuse.InitIn, error) {
 		return nil, nil, err
 	}
 	s.wakeup = newWakeup(&fs.opt)
+	s.rest = newRest(&fs.opt)
 	return s, settings, nil
 }
 
@@ -155,11 +159,16 @@ func (s *session) recruit() {
 // while there are none.
 func (s *session) relief() {
 	defer s.wakeup.close()
+	defer s.rest.end()
 	for {
 		select {
 		case <-s.quit:
 			return
+		case <-s.rest.timer.C:
+			s.rest.call(s.taken.Load())
+			continue
 		case <-s.stir:
+			s.rest.end()
 		}
 		if !s.look() {
 			return
@@ -169,6 +178,37 @@ func (s *session) relief() {
 		if s.alone.Load() != 0 {
 			s.watch()
 		}
+		s.rest.begin()
+	}
+}
+
+// rest knows when to call Options.Idle.
+type rest struct {
+	opt   *Options
+	timer *time.Timer
+	told  uint64 // requests until it was called last
+}
+
+func newRest(opt *Options) *rest {
+	r := &rest{opt: opt, timer: time.NewTimer(opt.IdleAfter)}
+	r.end()
+	return r
+}
+
+// begin is told that there are no requests, end that there are again.
+func (r *rest) begin() {
+	if r.opt.Idle != nil {
+		r.timer.Reset(r.opt.IdleAfter)
+	}
+}
+
+func (r *rest) end() { r.timer.Stop() }
+
+// call is told that the time is over, with the requests so far.
+func (r *rest) call(taken uint64) {
+	if taken-r.told >= goodMany {
+		r.told = taken
+		r.opt.Idle()
 	}
 }
 

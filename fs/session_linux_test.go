@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -97,4 +98,25 @@ func TestManyClients(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// Options.Idle is called once after a good many requests, when no more come, and not again before there are as many.
+func TestIdle(t *testing.T) {
+	const after = 20 * time.Millisecond
+	calls := make(chan struct{}, 100)
+	m := mount(t, setup{fs: Options{IdleAfter: after, Idle: func() { calls <- struct{}{} }}})
+	ask := func(requests int) {
+		for range requests {
+			_ = unix.Stat(m.path("none"), new(unix.Stat_t))
+		}
+	}
+	ask(goodMany)
+	<-calls
+	ask(goodMany / 2)
+	time.Sleep(3 * after) // in which it could be called
+	if len(calls) > 0 {
+		t.Error("called after half as many requests")
+	}
+	ask(goodMany / 2)
+	<-calls
 }

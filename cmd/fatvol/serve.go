@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -44,6 +45,7 @@ func (r *mountRequest) serve(ctx context.Context, cfg *config, ready *readyPipe)
 	for _, w := range cfg.warnings {
 		complain("mount %s: %s", r.image, w)
 	}
+	collectSeldom()
 	s := &served{req: r, cfg: cfg}
 	closeLog := s.openLog(ready != nil)
 	defer closeLog()
@@ -127,6 +129,7 @@ func (s *served) mount() (err error) {
 		s.cfg.fs.VolumeName = s.label
 	}
 	s.cfg.fs.Lender = s.medium.log
+	s.cfg.fs.Idle = debug.FreeOSMemory // by itself, Go would keep for minutes what it has no use for
 	if s.server, err = fs.Mount(s.volume, s.req.dir, s.cfg.fs); err != nil {
 		if s.record != nil {
 			s.record.remove()
