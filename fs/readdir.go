@@ -98,8 +98,9 @@ func (fs *fileSystem) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirE
 
 // A slot is an entry of a READDIRPLUS reply whose attributes are to be filled in.
 type slot struct {
-	e   fat.Entry
-	out *fuse.EntryOut
+	n     *fat.Node // nil where there is an error
+	exact bool      // the name is that of the listing
+	out   *fuse.EntryOut
 }
 
 var slotLists = sync.Pool{New: func() any { return new([]slot) }}
@@ -119,19 +120,22 @@ func (fs *fileSystem) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.
 	passing := fs.repairing()
 	list := slotLists.Get().(*[]slot)
 	slots := (*list)[:0]
-	err := fs.vol.ReadDir(n.Node, cookie(in.Offset), func(e *fat.Entry) bool {
-		o := out.AddDirLookupEntry(dirent(e))
+	err := fs.vol.ReadDirNodes(n.Node, cookie(in.Offset), func(e *fat.Entry) bool {
+		d := dirent(e)
+		o := out.AddDirLookupEntry(d)
 		if o != nil {
-			slots = append(slots, slot{*e, o})
+			slots = append(slots, slot{exact: d.Name == e.Name, out: o})
 		}
 		return o != nil
+	}, func(n *fat.Node, err error) {
+		if err == nil {
+			slots[len(slots)-1].n = n
+		}
 	})
-	if err == nil {
-		for i := range slots {
-			fs.plus(n, &slots[i])
-			if passing {
-				slots[i].out.SetEntryTimeout(0)
-			}
+	for i := range slots {
+		fs.plus(&slots[i])
+		if passing {
+			slots[i].out.SetEntryTimeout(0)
 		}
 	}
 	clear(slots)
@@ -140,23 +144,22 @@ func (fs *fileSystem) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.
 	return fs.status(err)
 }
 
-// plus fills in what is known of an entry. What went away meanwhile, or cannot be read, stays a mere
-// name: then the kernel asks when it needs to know, and gets the error.
-func (fs *fileSystem) plus(dir *node, s *slot) {
-	n, err := fs.vol.EntryNode(dir.Node, &s.e)
-	if err != nil {
+// plus fills in what is known of an entry. What cannot be read stays a mere name: then the kernel asks when
+// it needs to know, and gets the error.
+func (fs *fileSystem) plus(s *slot) {
+	if s.n == nil {
 		return
 	}
-	a, err := n.Attr()
+	a, err := s.n.Attr()
 	if err == nil {
-		err = fs.fill(n, &a, &s.out.Attr)
+		err = fs.fill(s.n, &a, &s.out.Attr)
 	}
 	if err != nil {
-		n.Release(1)
+		s.n.Release(1)
 		*s.out = fuse.EntryOut{}
 		return
 	}
-	fs.fillEntry(fs.nodes.remember(n), s.e.Name == shownName(&s.e), s.out)
+	fs.fillEntry(fs.nodes.remember(s.n), s.exact, s.out)
 	fs.pruneWhenMany()
 }
 

@@ -27,6 +27,7 @@ type chain struct {
 	// runs are ordered by at. The first begins at 0, the last ends at length; with sparse set there
 	// may be gaps between them.
 	runs     []chainRun
+	only     [1]chainRun // memory of runs at first, and mostly for good
 	sparse   bool
 	length   uint32 // clusters known
 	complete bool   // the chain ends after length clusters
@@ -49,7 +50,8 @@ func (ch *chain) reset(first Cluster) {
 	ch.complete = first == 0
 	ch.turtle, ch.lap, ch.pow = first, 0, 1
 	if first != 0 {
-		ch.runs = []chainRun{{0, extent{first, 0}}}
+		ch.only[0] = chainRun{0, extent{first, 0}}
+		ch.runs = ch.only[:]
 	}
 }
 

@@ -263,6 +263,9 @@ func (d *dir) parse(v *Volume, root bool) {
 			d.addKeys(v, i, units)
 		}
 	}
+	if len(d.kids) == 0 {
+		d.kids = make(map[int32]*Node, min(d.live, kidsRoom))
+	}
 	d.oldTail = d.tail
 	if next < d.tail {
 		// Nothing but free slots and stray long-name slots up to the end.
@@ -270,6 +273,9 @@ func (d *dir) parse(v *Volume, root bool) {
 	}
 	d.garbage = !allZero(d.data[int(d.tail)*slotSize:])
 }
+
+// kidsRoom is for how many nodes there is room at first: a map of a few dozen would be made anew several times.
+const kidsRoom = 32
 
 // keysPerEntry is how many keys most entries have: one of each name.
 const keysPerEntry = 2

@@ -228,8 +228,8 @@ func (n *Node) setParent(p *Node) {
 // inoFor is the inode number of the entry at a slot: that of its place, or another that is free when nodes that
 // moved still bear all of those.
 func (v *Volume) inoFor(parent *Node, slot int32) uint64 {
-	ino := v.inoAt(parent, slot)
-	if _, taken := v.inos[ino]; taken {
+	ino, free := v.inoAt(parent, slot)
+	if !free {
 		v.lastIno++
 		ino = v.lastIno
 	}
@@ -243,17 +243,17 @@ const (
 	nextIno     = firstPlaceless / inosOfPlace // from one number of a place to the next
 )
 
-// inoAt derives an inode number from the place of an entry: the first that no node bears, or the last. A listing shows it
-// as well, so that it is the one which the entry's node will have.
-func (v *Volume) inoAt(parent *Node, slot int32) uint64 {
-	ino := uint64(parent.firstForIno())<<17 + uint64(slot) + rootID + 1
-	for range inosOfPlace - 1 {
+// inoAt derives an inode number from the place of an entry: the first that no node bears, or the last, which is not free. A
+// listing shows it as well, so that it is the one which the entry's node will have.
+func (v *Volume) inoAt(parent *Node, slot int32) (ino uint64, free bool) {
+	ino = uint64(parent.firstForIno())<<17 + uint64(slot) + rootID + 1
+	for range inosOfPlace {
 		if _, taken := v.inos[ino]; !taken {
-			break
+			return ino, true
 		}
 		ino += nextIno
 	}
-	return ino
+	return ino - nextIno, false
 }
 
 func (n *Node) firstForIno() Cluster {
@@ -300,7 +300,14 @@ func (v *Volume) instantiate(parent *Node, slot int32) (*Node, error) {
 
 func (v *Volume) newNode(d dirent) *Node {
 	v.lastID++
-	return &Node{v: v, id: v.lastID, slot: -1, d: d, chain: newChain(d.first), fresh: neverFresh}
+	both := new(struct { // at once: a listing makes thousands
+		node  Node
+		chain chain
+	})
+	n := &both.node
+	n.v, n.id, n.slot, n.d, n.chain, n.fresh = v, v.lastID, -1, d, &both.chain, neverFresh
+	n.chain.reset(d.first)
+	return n
 }
 
 // place makes n the node of a slot. The caller holds v.meta.

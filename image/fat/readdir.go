@@ -32,6 +32,31 @@ func (e *Entry) Pair() (short, long string) {
 // and "..", until fn returns false. A cookie stays good while entries come and go: it is a place. The
 // listing is complete, or there is an error. fn must not call the volume, nor keep e, which is the next entry afterwards.
 func (v *Volume) ReadDir(dir *Node, cookie uint64, fn func(e *Entry) bool) error {
+	return v.readDir(dir, func() {
+		v.meta.RLock()
+		defer v.meta.RUnlock()
+		v.list(dir, cookie, fn)
+	})
+}
+
+// ReadDirNodes is ReadDir which gives the node of each entry that fn took as well, with one more reference, or why there
+// is none. Neither function may call the volume.
+func (v *Volume) ReadDirNodes(dir *Node, cookie uint64, fn func(e *Entry) bool, found func(n *Node, err error)) error {
+	return v.readDir(dir, func() {
+		v.meta.Lock()
+		defer v.meta.Unlock()
+		v.list(dir, cookie, func(e *Entry) bool {
+			if !fn(e) {
+				return false
+			}
+			found(v.instantiate(dir, e.slot))
+			return true
+		})
+	})
+}
+
+// readDir calls list while the contents of dir are in memory.
+func (v *Volume) readDir(dir *Node, list func()) error {
 	if err := v.enter(); err != nil {
 		return fmt.Errorf("readdir: %w", err)
 	}
@@ -41,8 +66,12 @@ func (v *Volume) ReadDir(dir *Node, cookie uint64, fn func(e *Entry) bool) error
 	}
 	defer v.unpin(dir)
 	v.access(dir)
-	v.meta.RLock()
-	defer v.meta.RUnlock()
+	list()
+	return nil
+}
+
+// list calls fn for the entries of dir after cookie. The caller holds v.meta, shared or not.
+func (v *Volume) list(dir *Node, cookie uint64, fn func(e *Entry) bool) {
 	d := dir.dir
 	var (
 		lp LongParser
@@ -57,7 +86,7 @@ func (v *Volume) ReadDir(dir *Node, cookie uint64, fn func(e *Entry) bool) error
 		s := d.slot(i)
 		switch {
 		case s[0] == slotEnd:
-			return nil
+			return
 		case s[0] == slotDeleted:
 			lp.Reset()
 			continue
@@ -79,13 +108,12 @@ func (v *Volume) ReadDir(dir *Node, cookie uint64, fn func(e *Entry) bool) error
 		if n := d.kids[i]; n != nil {
 			e.Ino = n.ino
 		} else {
-			e.Ino = v.inoAt(dir, i)
+			e.Ino, _ = v.inoAt(dir, i)
 		}
 		if !fn(e) {
-			return nil
+			return
 		}
 	}
-	return nil
 }
 
 // EntryNode returns the node of an entry that ReadDir showed, with one more reference, or ErrNotExist
