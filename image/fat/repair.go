@@ -232,9 +232,10 @@ func (r *repair) round() (again bool, state RepairState, err error) {
 	if err := r.parents(s); err != nil { // first: the way to a directory is found by ".."
 		return false, RepairFailed, err
 	}
+	double := len(s.twice) > 0
 	resolved, err := r.doubles(s)
-	if err == nil && resolved > 0 {
-		err = v.sync() // before anybody renames what had two names
+	if err == nil && double {
+		err = v.sync() // before anybody renames what had two names: one of them went, whoever removed it
 	}
 	if err != nil {
 		return false, r.verdict(err), damageIsReported(err)
@@ -254,6 +255,11 @@ func (r *repair) round() (again bool, state RepairState, err error) {
 		return true, RepairRunning, nil
 	}
 	if err := r.empties(s); err != nil {
+		return false, RepairFailed, err
+	}
+	// A name that was removed before the scan began, and of which the medium does not know yet, may lead to what
+	// nobody uses: freed entries are written before names go.
+	if err := v.sync(); err != nil {
 		return false, RepairFailed, err
 	}
 	// Only a scan that saw everything knows what nobody uses.

@@ -1,10 +1,16 @@
 package fat_test
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"fatvol/image/device"
+	"fatvol/image/device/faultdev"
 	"fatvol/image/fat"
 	"fatvol/image/fat/fattest"
 )
@@ -57,4 +63,102 @@ func TestRepairAfterOneNameWent(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRepairAfterLastNameWent: a file had two names; the repair removes the older one, and while that goes to the medium somebody
+// removes the other. What it had is nobody's then, but not free before the medium knows that, whenever the next cut comes.
+func TestRepairAfterLastNameWent(t *testing.T) {
+	for _, l := range cutLayouts[:2] {
+		m := wide(t, l)
+		base, rec := m.Clone(), faultdev.NewRecorder(m)
+		dev := &hooked{Device: rec}
+		v, err := fat.Open(dev, fat.Options{Log: slog.New(slog.DiscardHandler), CommitDelay: -1}.NotWaiting())
+		if err != nil {
+			t.Fatal(err)
+		}
+		removed := false
+		dev.hook.Store(new(func() {
+			_, _, err := v.Lookup(v.Root(), "OLDER.TXT")
+			if !removed && errors.Is(err, fat.ErrNotExist) {
+				removed = true
+				if err := v.Unlink(v.Root(), "twice.txt"); err != nil {
+					t.Error(err)
+				}
+			}
+		}))
+		<-v.Repaired()
+		dev.hook.Store(nil)
+		if state := v.Repair(); state != fat.RepairDone || !removed {
+			t.Errorf("FAT%d: the repair ended as %v, name removed beside it: %v", l.Width, state, removed)
+		}
+		if err := v.Close(); err != nil {
+			t.Fatal(err)
+		}
+		soundCuts(t, l, base, rec)
+	}
+}
+
+// TestRepairBeforeRename: of two names of a file the newer one is removed while the repair looks for them. The other gets a new name
+// when the medium knows that, and not before: with three names, nothing would tell which is the newest.
+func TestRepairBeforeRename(t *testing.T) {
+	for _, l := range cutLayouts[:2] {
+		m := wide(t, l)
+		base, rec := m.Clone(), faultdev.NewRecorder(m)
+		v, err := fat.Open(slow{rec}, fat.Options{Log: slog.New(slog.DiscardHandler), CommitDelay: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Unlink(v.Root(), "twice.txt"); err != nil {
+			t.Fatal(err)
+		}
+		if err := (engineTree{v}).Rename("OLDER.TXT", "new.txt", 0); err != nil {
+			t.Fatal(err)
+		}
+		<-v.Repaired()
+		if state := v.Repair(); state != fat.RepairDone {
+			t.Errorf("FAT%d: the repair ended as %v", l.Width, state)
+		}
+		if err := v.Close(); err != nil {
+			t.Fatal(err)
+		}
+		soundCuts(t, l, base, rec)
+	}
+}
+
+// soundCuts cuts what was recorded at every moment, and finds no damage.
+func soundCuts(t *testing.T, l fattest.Layout, base *device.Mem, rec *faultdev.Recorder) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(1, 2))
+	err := faultdev.EachCut(base, rec.Log(), func(x *faultdev.Cut) error {
+		for range 20 {
+			c, err := x.Scattered(rng)
+			if err != nil {
+				return err
+			}
+			r, err := fattest.Check(c)
+			if err == nil {
+				err = r.DamageErr()
+			}
+			if err != nil {
+				return fmt.Errorf("cut after %d of %d: %w", x.At, rec.Len(), err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Errorf("FAT%d: %v", l.Width, err)
+	}
+}
+
+// hooked calls a function before each write.
+type hooked struct {
+	device.Device
+	hook atomic.Pointer[func()]
+}
+
+func (h *hooked) WriteAt(p []byte, off int64) (int, error) {
+	if hook := h.hook.Load(); hook != nil {
+		(*hook)()
+	}
+	return h.Device.WriteAt(p, off)
 }
