@@ -56,7 +56,7 @@ type session struct {
 	replies *pool  // and for what READ and READDIR return
 
 	over  func() // told at the end
-	rest  *rest
+	lull  *lull
 	spins bool // there is another processor for whoever sends requests
 
 	reading atomic.Int32  // servers that look for requests
@@ -97,7 +97,7 @@ func newSession(fs *fileSystem, fd int) (*session, *fuse.InitIn, error) {
 		return nil, nil, err
 	}
 	s.wakeup = newWakeup(&fs.opt)
-	s.rest = newRest(&fs.opt)
+	s.lull = newLull(&fs.opt)
 	return s, settings, nil
 }
 
@@ -159,16 +159,16 @@ func (s *session) recruit() {
 // while there are none.
 func (s *session) relief() {
 	defer s.wakeup.close()
-	defer s.rest.end()
+	defer s.lull.end()
 	for {
 		select {
 		case <-s.quit:
 			return
-		case <-s.rest.timer.C:
-			s.rest.call(s.taken.Load())
+		case <-s.lull.timer.C:
+			s.lull.call(s.taken.Load())
 			continue
 		case <-s.stir:
-			s.rest.end()
+			s.lull.end()
 		}
 		if !s.look() {
 			return
@@ -178,37 +178,37 @@ func (s *session) relief() {
 		if s.alone.Load() != 0 {
 			s.watch()
 		}
-		s.rest.begin()
+		s.lull.begin()
 	}
 }
 
-// rest knows when to call Options.Idle.
-type rest struct {
+// A lull knows when to call Options.Idle.
+type lull struct {
 	opt   *Options
 	timer *time.Timer
 	told  uint64 // requests until it was called last
 }
 
-func newRest(opt *Options) *rest {
-	r := &rest{opt: opt, timer: time.NewTimer(opt.IdleAfter)}
-	r.end()
-	return r
+func newLull(opt *Options) *lull {
+	l := &lull{opt: opt, timer: time.NewTimer(opt.IdleAfter)}
+	l.end()
+	return l
 }
 
 // begin is told that there are no requests, end that there are again.
-func (r *rest) begin() {
-	if r.opt.Idle != nil {
-		r.timer.Reset(r.opt.IdleAfter)
+func (l *lull) begin() {
+	if l.opt.Idle != nil {
+		l.timer.Reset(l.opt.IdleAfter)
 	}
 }
 
-func (r *rest) end() { r.timer.Stop() }
+func (l *lull) end() { l.timer.Stop() }
 
 // call is told that the time is over, with the requests so far.
-func (r *rest) call(taken uint64) {
-	if taken-r.told >= goodMany {
-		r.told = taken
-		r.opt.Idle()
+func (l *lull) call(taken uint64) {
+	if taken-l.told >= goodMany {
+		l.told = taken
+		l.opt.Idle()
 	}
 }
 

@@ -57,6 +57,12 @@ func growth(live uint64) int {
 	return int(max(usual, (smallHeap-min(live, smallHeap))*100/live))
 }
 
+// giveBack gives back to the system at once what is not in use: by itself, Go keeps it for minutes.
+func giveBack() {
+	runtime.GC() // what a sync.Pool holds outlives one collection
+	debug.FreeOSMemory()
+}
+
 // setUsual sets the percentage unless $GOGC has set another one.
 func setUsual(percent int) bool {
 	before := debug.SetGCPercent(percent)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -129,7 +128,7 @@ func (s *served) mount() (err error) {
 		s.cfg.fs.VolumeName = s.label
 	}
 	s.cfg.fs.Lender = s.medium.log
-	s.cfg.fs.Idle = debug.FreeOSMemory // by itself, Go would keep for minutes what it has no use for
+	s.cfg.fs.Idle = giveBack
 	if s.server, err = fs.Mount(s.volume, s.req.dir, s.cfg.fs); err != nil {
 		if s.record != nil {
 			s.record.remove()
