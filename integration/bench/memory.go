@@ -81,11 +81,9 @@ func memoryTable(figures []memoryFigure) string {
 }
 
 func (b *bench) memoryFigures(files int, rows bool) (figures []memoryFigure, err error) {
-	idle, err := b.idleMemory()
-	if err != nil {
+	if figures, err = b.idleMemory(); err != nil {
 		return nil, err
 	}
-	figures = append(figures, memoryFigure{"idle", idle, idleBound})
 	if rows {
 		for _, s := range systems[:2] { // fatvol as it comes, and with write-back
 			peak, row, err := b.rowsMemory(s)
@@ -99,27 +97,69 @@ func (b *bench) memoryFigures(files int, rows bool) (figures []memoryFigure, err
 	return append(figures, nodes...), err
 }
 
-// idleMemory is that of a mount that has been looked at once, some seconds later.
-func (b *bench) idleMemory() (rss int64, err error) {
+// idleMemory is that of a mount that has been looked at once, some seconds later, and then that of one which was used and
+// is idle again.
+func (b *bench) idleMemory() (figures []memoryFigure, err error) {
+	const files = 10_000
 	store, err := b.axisStore("idle", imageSize, func(string) error { return nil })
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer os.Remove(store)
 	_, err = b.mounted(store, func(dir string, s *server) error {
+		note := s.noting(&figures)
 		if _, err := os.ReadDir(dir); err != nil {
 			return err
 		}
 		time.Sleep(3 * time.Second)
-		rss, err = s.resident()
-		return err
+		if err := note("idle", idleBound); err != nil {
+			return err
+		}
+		for i := range files {
+			if err := os.WriteFile(filepath.Join(dir, entryName(i)), []byte("content"), 0o666); err != nil {
+				return err
+			}
+		}
+		if err := removeAll(dir, files); err != nil {
+			return err
+		}
+		if err := note(fmt.Sprintf("%d files written, listed and removed", files), 0); err != nil {
+			return err
+		}
+		time.Sleep(15 * time.Second) // it gives memory back after ten
+		return note("… and idle again, 15 s later", 0)
 	})
-	return rss, err
+	return figures, err
+}
+
+func removeAll(dir string, files int) error {
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	if len(list) != files {
+		return fmt.Errorf("%d entries of %d", len(list), files)
+	}
+	for _, e := range list {
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // resident is the server's resident memory now.
 func (s *server) resident() (int64, error) {
 	return statusBytes(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid), "VmRSS")
+}
+
+// noting returns what notes the resident memory of a situation in a list.
+func (s *server) noting(list *[]memoryFigure) func(situation string, bound int64) error {
+	return func(situation string, bound int64) error {
+		rss, err := s.resident()
+		*list = append(*list, memoryFigure{situation, rss, bound})
+		return err
+	}
 }
 
 // rowsMemory is the most that a system had in any row of the table, and which.
@@ -154,11 +194,7 @@ func (b *bench) nodesMemory(files int, forget bool) (figures []memoryFigure, err
 		return nil, err
 	}
 	_, err = b.mounted(store, func(dir string, s *server) error {
-		note := func(situation string, bound int64) error {
-			rss, err := s.resident()
-			figures = append(figures, memoryFigure{situation, rss, bound})
-			return err
-		}
+		note := s.noting(&figures)
 		for i := range files {
 			var st unix.Stat_t
 			if err := unix.Stat(filepath.Join(dir, name(i)), &st); err != nil {
