@@ -65,7 +65,7 @@ func TestRepairAfterLastNameWent(t *testing.T) {
 	for _, l := range cutLayouts[:2] {
 		m := wide(t, l)
 		base, rec := m.Clone(), faultdev.NewRecorder(m)
-		dev := &hooked{Device: rec}
+		dev := newGated(t, rec)
 		v, err := fat.Open(dev, fat.Options{Log: slog.New(slog.DiscardHandler), CommitDelay: -1}.NotWaiting())
 		if err != nil {
 			t.Fatal(err)
@@ -80,6 +80,7 @@ func TestRepairAfterLastNameWent(t *testing.T) {
 				}
 			}
 		}))
+		close(dev.gate)
 		<-v.Repaired()
 		dev.hook.Store(nil)
 		if !removed {
@@ -96,11 +97,14 @@ func TestRepairBeforeRename(t *testing.T) {
 	for _, l := range cutLayouts[:2] {
 		m := wide(t, l)
 		base, rec := m.Clone(), faultdev.NewRecorder(m)
-		v, err := fat.Open(slow{rec}, fat.Options{Log: slog.New(slog.DiscardHandler), CommitDelay: -1})
+		dev := newGated(t, slow{rec})
+		v, err := fat.Open(dev, fat.Options{Log: slog.New(slog.DiscardHandler), CommitDelay: -1})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := v.Unlink(v.Root(), "twice.txt"); err != nil {
+		err = v.Unlink(v.Root(), "twice.txt")
+		close(dev.gate)
+		if err != nil {
 			t.Fatal(err)
 		}
 		if err := (engineTree{v}).Rename("OLDER.TXT", "new.txt", 0); err != nil {
@@ -148,15 +152,38 @@ func soundCuts(t *testing.T, l fattest.Layout, base *device.Mem, rec *faultdev.R
 	}
 }
 
-// hooked calls a function before each write.
-type hooked struct {
+// gated has reads of the data area, where directories below the root are, wait until the gate is closed, and calls a function
+// before each write. So a test can be sure that a repair has not come further than the root.
+type gated struct {
 	device.Device
+	data int64 // offset of the data area
+	gate chan struct{}
 	hook atomic.Pointer[func()]
 }
 
-func (h *hooked) WriteAt(p []byte, off int64) (int, error) {
-	if hook := h.hook.Load(); hook != nil {
+func newGated(t *testing.T, dev device.Device) *gated {
+	t.Helper()
+	boot := make([]byte, 512)
+	if _, err := dev.ReadAt(boot, 0); err != nil {
+		t.Fatal(err)
+	}
+	geo, err := fat.ParseGeometry(boot, dev.Size(), fat.GeometryOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &gated{Device: dev, data: geo.DataStart, gate: make(chan struct{})}
+}
+
+func (g *gated) ReadAt(p []byte, off int64) (int, error) {
+	if off >= g.data {
+		<-g.gate
+	}
+	return g.Device.ReadAt(p, off)
+}
+
+func (g *gated) WriteAt(p []byte, off int64) (int, error) {
+	if hook := g.hook.Load(); hook != nil {
 		(*hook)()
 	}
-	return h.Device.WriteAt(p, off)
+	return g.Device.WriteAt(p, off)
 }

@@ -6,8 +6,6 @@ import (
 	"time"
 )
 
-// The medium may have, in a block that is held in memory, what was there before the unsynced writes, or
-// what any of them made of it; nothing else.
 // TestDigest: digests are in files, which later versions read.
 func TestDigest(t *testing.T) {
 	if got := digestOf([]byte("123456789")); got != 0x995dc9bbdf1939fa { // the check value of CRC-64/XZ
@@ -15,6 +13,8 @@ func TestDigest(t *testing.T) {
 	}
 }
 
+// The medium may have, in a block that is held in memory, what was there before the unsynced writes, or
+// what any of them made of it; nothing else.
 func TestVerify(t *testing.T) {
 	const at = 10 * block
 	for _, tc := range []struct {
